@@ -1,0 +1,5 @@
+"""`python -m jackpotd` is `jackpotd`."""
+
+from jackpotd.cli.main import main
+
+main()

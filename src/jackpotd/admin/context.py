@@ -1,0 +1,72 @@
+"""What every admin handler stands on, and the questions that they all ask."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.state import Instance
+from jackpotd.edge.exchange import Incoming, json_body, refused_by
+from jackpotd.edge.guard import Guard, forbidden, require_reach
+from jackpotd.engine.catalog import Catalog, CatalogOwner, Change
+from jackpotd.engine.shard import Shard
+from jackpotd.identity.principal import Principal, Resource
+from jackpotd.wire import codec
+from jackpotd.wire.errors import RequestRefused, invalid
+
+T = TypeVar("T")
+
+
+class AdminContext(Struct, frozen=True):
+    """The catalog and its owner, the shard, and who may call."""
+
+    owner: CatalogOwner
+    shard: Shard
+    guard: Guard
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    list_limit_max: int
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.owner.catalog
+
+    def reader(self, request: Incoming, resource: Resource) -> Principal:
+        return self.guard.principal(request, resource)
+
+    def writer(self, request: Incoming, resource: Resource) -> Principal:
+        return self.guard.principal(request, resource, write=True)
+
+    def body(self, decoder: msgspec.json.Decoder[T], request: Incoming) -> T:
+        return codec.decode(decoder, json_body(request))
+
+    async def change(self, principal: Principal, change: Change) -> None:
+        """Writes to the catalog; returns when it is durable and everybody sees it."""
+        refused = await self.owner.change(principal.username, change)
+        if refused is not None:
+            raise refused_by(refused)
+
+    def require_owner(self, principal: Principal, owner: str, path: str) -> None:
+        """Refuses an owner path that is not the caller's, or that names nobody."""
+        require_reach(principal, owner)
+        if not self.catalog.owner_exists(owner):
+            raise invalid(path, f"names no operator or brand: {owner}")
+
+    def instance(self, principal: Principal, instance_id: str) -> Instance:
+        """An instance that the caller owns."""
+        state = self.shard.state(instance_id)
+        if state is None:
+            raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
+        if not principal.reaches(state.definition.owner_id):
+            raise forbidden(instance_id)
+        return state
+
+
+def not_found(what: str) -> RequestRefused:
+    return RequestRefused("NOT_FOUND", what)
+
+
+def conflict(message: str) -> Rejection:
+    return Rejection(Code.INVALID_STATE, message)

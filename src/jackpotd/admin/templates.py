@@ -1,0 +1,177 @@
+"""Templates: create, publish, list, get, and give birth to instances from them (contract §8, §9)."""
+
+import msgspec
+from msgspec import Raw
+
+from jackpotd.admin.context import AdminContext, conflict, not_found
+from jackpotd.admin.instances import instance_answer
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.state import Status
+from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of
+from jackpotd.engine.catalog import Catalog
+from jackpotd.identity.principal import Principal, Resource
+from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import template as template_wire
+from jackpotd.wire.catalog_records import (
+    CatalogEntity,
+    InstanceEntry,
+    Links,
+    Template,
+    compile_document,
+)
+from jackpotd.wire.errors import RequestRefused, invalid
+
+_INSTANTIATE = msgspec.json.Decoder(wire.InstantiateDoc)
+
+
+class Templates:
+    """The handlers of `/templates`."""
+
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
+
+    async def listing(self, request: Incoming) -> Outgoing:
+        """List the templates that this account reaches."""
+        principal = self._context.reader(request, Resource.TEMPLATES)
+        owner, name = request.query.get("owner_id"), request.query.get("name")
+        found = [
+            shown
+            for template in self._context.catalog.templates.values()
+            if principal.reaches(template.owner_id) and (not owner or owner == template.owner_id)
+            for shown in [_answer(template)]
+            if not name or name == shown.name
+        ]
+        fields = {
+            "id": lambda template: template.id,
+            "name": lambda template: template.name,
+            "owner_id": lambda template: template.owner_id,
+            "created_timestamp": lambda template: template.created_timestamp,
+        }
+        return answer(page_of(request, found, fields, self._context.list_limit_max))
+
+    async def get(self, request: Incoming) -> Outgoing:
+        """Get one template; `owner_id` tells apart equal ids of several owners."""
+        principal = self._context.reader(request, Resource.TEMPLATES)
+        return answer(_answer(self._template(principal, request)))
+
+    def _template(self, principal: Principal, request: Incoming) -> Template:
+        template_id = request.path["template_id"]
+        owner = request.query.get("owner_id")
+        found = [
+            template
+            for template in self._context.catalog.templates.values()
+            if template.id == template_id
+            and principal.reaches(template.owner_id)
+            and (not owner or owner == template.owner_id)
+        ]
+        if not found:
+            raise not_found(f"template {template_id}")
+        if len(found) > 1:
+            message = f"several owners have a template {template_id}; name one with owner_id"
+            raise RequestRefused(Code.INVALID_REQUEST, message)
+        return found[0]
+
+    async def create(self, request: Incoming) -> Outgoing:
+        """Create a template. It is checked whole: what cannot be published is refused here, with the JSON path."""
+        principal = self._context.writer(request, Resource.TEMPLATES)
+        body = json_body(request)
+        document = self._context.body(template_wire.DECODER, request)
+        self._context.require_owner(principal, document.owner_id, "$.owner_id")
+        brands = self._allowed_brands(document)
+        template_wire.compile_rules(document, brands)
+        template = Template(
+            owner_id=document.owner_id,
+            id=document.id or self._context.new_id(),
+            document=Raw(body),
+            published=False,
+            created_ms=self._context.clock(),
+        )
+
+        def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
+            if (template.owner_id, template.id) in catalog.templates:
+                return conflict(f"template {template.id} exists")
+            return [template]
+
+        await self._context.change(principal, change)
+        return answer(_answer(template), 201)
+
+    def _allowed_brands(self, document: template_wire.TemplateDoc) -> list[str]:
+        for index, brand in enumerate(document.allowed_brands or ()):
+            if not self._context.catalog.owner_exists(brand):
+                raise invalid(f"$.allowed_brands[{index}]", f"names no brand: {brand}")
+        return self._context.catalog.brands_of(document.owner_id)
+
+    async def publish(self, request: Incoming) -> Outgoing:
+        """Publish a template, so that it can be instantiated; it never changes from then on."""
+        principal = self._context.writer(request, Resource.TEMPLATES)
+        template = self._template(principal, request)
+        at = (template.owner_id, template.id)
+
+        def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
+            known = catalog.templates[at]
+            if known.published:
+                return conflict(f"template {known.id} is published already")
+            return [msgspec.structs.replace(known, published=True)]
+
+        await self._context.change(principal, change)
+        return answer(_answer(self._context.catalog.templates[at]))
+
+    async def instantiate(self, request: Incoming) -> Outgoing:
+        """Create an instance from a published template."""
+        principal = self._context.writer(request, Resource.INSTANCES)
+        document = self._context.body(_INSTANTIATE, request)
+        if document.schedule is not None:
+            raise invalid("$.schedule", "asks for a feature that this version does not have")
+        self._context.require_owner(principal, document.template_owner_id, "$.template_owner_id")
+        self._context.require_owner(principal, document.instance_owner_id, "$.instance_owner_id")
+        template = self._context.catalog.templates.get(
+            (document.template_owner_id, document.template_id)
+        )
+        if template is None:
+            raise not_found(f"template {document.template_id}")
+        if document.linked_instance is not None:
+            self._context.instance(principal, document.linked_instance)
+        entry = self._entry(principal, document, template)
+
+        def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
+            if not catalog.templates[template.owner_id, template.id].published:
+                return conflict(f"template {template.id} is not published")
+            linked = document.linked_instance
+            links: list[CatalogEntity] = (
+                [Links(instance_id=entry.instance_id, linked=(linked,))] if linked else []
+            )
+            return [entry, *links]
+
+        await self._context.change(principal, change)
+        state = await self._context.shard.create(entry)
+        return answer(instance_answer(self._context.catalog, state), 201)
+
+    def _entry(
+        self, principal: Principal, document: wire.InstantiateDoc, template: Template
+    ) -> InstanceEntry:
+        brands = self._context.catalog.brands_of(template.owner_id)
+        rules = compile_document(template.document, brands)
+        return InstanceEntry(
+            instance_id=self._context.new_id(),
+            name=document.instance_name,
+            owner_id=document.instance_owner_id,
+            template_id=template.id,
+            template_owner_id=template.owner_id,
+            document=template.document,
+            brands=tuple(sorted(rules.allowed_brands)),
+            status=Status(document.status),
+            created_ms=self._context.clock(),
+            by=principal.username,
+        )
+
+
+def _answer(template: Template) -> wire.TemplateAnswer:
+    document = template_wire.DECODER.decode(template.document)
+    return wire.TemplateAnswer(
+        id=template.id,
+        owner_id=template.owner_id,
+        name=document.name,
+        status="Published" if template.published else "Draft",
+        created_timestamp=template.created_ms,
+        template=template.document,
+    )

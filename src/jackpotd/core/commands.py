@@ -1,0 +1,52 @@
+"""What the core may be asked, stamped with time and entropy by the caller; it reads neither itself."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from jackpotd.core.state import Status
+
+
+class Contribute(Struct, frozen=True):
+    """One contribution of one player to one instance.
+
+    Amounts are units of money; `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit
+    random numbers, one for each tipping point of the rules in order.
+    """
+
+    at_ms: int
+    round_id: str
+    draws: tuple[int, ...]
+    brand: str
+    player_id: str
+    country: str | None
+    segments: tuple[str, ...] | None
+    vertical: str | None
+    currency: str
+    wager: int
+    rates: Mapping[str, int]
+    source_id: str | None
+    reference_type: str
+    reference_id: str | None
+
+
+class OptIn(Struct, frozen=True):
+    """A player's wish to take part or not, with the contribution that they prefer, if any."""
+
+    at_ms: int
+    brand: str
+    player_id: str
+    country: str | None
+    opt_in: bool
+    preferred: int | None
+    preferred_currency: str | None
+    rates: Mapping[str, int]
+
+
+class ChangeStatus(Struct, frozen=True):
+    """A person's wish to start, pause, resume or terminate an instance."""
+
+    at_ms: int
+    status: Status
+    reason: str
+    by: str

@@ -1,0 +1,214 @@
+"""The decisions: state and command give events, or a rejection. Nothing changes here.
+
+Order of a contribution: is the instance open to it, may this player contribute, how much is it, do its draws tip a pot,
+what do the tipped pots pay. The contribution grows the pots first, then the tipping points are tested (contract §3).
+"""
+
+from jackpotd.core import eligibility, hit_rate, money, rejections, winning
+from jackpotd.core.commands import ChangeStatus, Contribute, OptIn
+from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, StatusChanged
+from jackpotd.core.evolve import evolve
+from jackpotd.core.rejections import Rejection
+from jackpotd.core.rules import WHOLE, Fixed, Percentage, Rules, ValueRange, Variable
+from jackpotd.core.state import STATUS_CHANGES, Instance, Player, Status
+
+Events = list[InstanceEvent]
+
+
+def contribute(state: Instance, player: Player, command: Contribute) -> Events | Rejection:
+    """What a contribution does: it is taken in, and wins what its draws tip."""
+    refused = _contribution_refusal(state, player, command)
+    if refused is not None:
+        return refused
+    rules = state.rules
+    amount = contribution_amount(rules, player, command)
+    if isinstance(amount, Rejection):
+        return amount
+    worth = money.convert(amount, command.rates[command.currency], command.rates[rules.currency])
+    highest = max([pot.value for pot in state.pots])
+    if amount > money.UNITS_MAX or worth + highest > money.UNITS_MAX:
+        return rejections.CONTRIBUTION_OUT_OF_RANGE
+    attempts, tipped = _attempts(state, worth, command.draws)
+    contributed = Contributed(
+        at_ms=command.at_ms,
+        round_id=command.round_id,
+        brand=command.brand,
+        player_id=command.player_id,
+        currency=command.currency,
+        amount=amount,
+        worth=worth,
+        operator_part=money.divide_half_even(worth * rules.operator_share, WHOLE),
+        cycles=tuple([pot.cycle for pot in state.pots]),
+        draws=attempts,
+        source_id=command.source_id,
+        reference_type=command.reference_type,
+        reference_id=command.reference_id,
+    )
+    if not tipped:
+        return [contributed]
+    winner = winning.Winner(
+        at_ms=command.at_ms,
+        round_id=command.round_id,
+        brand=command.brand,
+        player_id=command.player_id,
+        currency=command.currency,
+        player_rate=command.rates[command.currency],
+        jackpot_rate=command.rates[rules.currency],
+    )
+    return [contributed, *winning.pay(evolve(state, contributed), tipped, winner)]
+
+
+def _contribution_refusal(state: Instance, player: Player, command: Contribute) -> Rejection | None:
+    rules = state.rules
+    if command.wager < 0:
+        return rejections.NEGATIVE_WAGER
+    if state.status is not Status.ACTIVE:
+        return rejections.JACKPOT_NOT_ACTIVE
+    refused = eligibility.refusal(
+        rules,
+        brand=command.brand,
+        country=command.country,
+        segments=command.segments,
+        vertical=command.vertical,
+    )
+    if refused is not None:
+        return refused
+    if rules.opt_in_required and not player.opted_in:
+        return rejections.PLAYER_NOT_OPTED_IN
+    for currency in (command.currency, rules.currency):
+        if currency not in command.rates:
+            return rejections.multipliers_not_found(currency)
+    return None
+
+
+def contribution_amount(rules: Rules, player: Player, command: Contribute) -> int | Rejection:
+    """The contribution in the player's currency.
+
+    A base wager of 0 costs a player nothing, whatever the contribution type (contract §3); only where the operator pays
+    everything does a fixed or variable value stand.
+    """
+    if command.wager == 0 and rules.operator_share != WHOLE:
+        return 0
+    match rules.contribution:
+        case Fixed(units=units):
+            own = rules.currency_values.get(command.currency)
+            return own.default if own else _from_jackpot(rules, command, units)
+        case Percentage(share=share):
+            amount = money.divide_half_even(command.wager * share, WHOLE)
+            own = rules.currency_values.get(command.currency)
+            if own and amount and not own.minimum <= amount <= own.maximum:
+                return rejections.CONTRIBUTION_OUT_OF_RANGE
+            return amount
+        case Variable(range=value_range):
+            return _variable_amount(rules, value_range, player, command)
+
+
+def _variable_amount(
+    rules: Rules, value_range: ValueRange, player: Player, command: Contribute
+) -> int:
+    """The player's own choice in this currency, else their latest choice converted, else the default."""
+    own = rules.currency_values.get(command.currency)
+    for currency, preferred in reversed(player.preferences if player.opted_in else ()):
+        if currency == command.currency:
+            return preferred
+    if player.opted_in and player.preferences:
+        currency, preferred = player.preferences[-1]
+        if currency in command.rates:
+            rates = command.rates
+            converted = money.convert(preferred, rates[currency], rates[command.currency])
+            low, high = (
+                (own.minimum, own.maximum)
+                if own
+                else (
+                    _from_jackpot(rules, command, value_range.minimum),
+                    _from_jackpot(rules, command, value_range.maximum),
+                )
+            )
+            if low <= converted <= high:
+                return converted
+    return own.default if own else _from_jackpot(rules, command, value_range.default)
+
+
+def _from_jackpot(rules: Rules, command: Contribute, units: int) -> int:
+    return money.convert(units, command.rates[rules.currency], command.rates[command.currency])
+
+
+def _attempts(
+    state: Instance, worth: int, draws: tuple[int, ...]
+) -> tuple[tuple[tuple[int, int, int], ...], list[int]]:
+    """Every draw with its threshold, and the pots that tipped."""
+    attempts: list[tuple[int, int, int]] = []
+    tipped: list[int] = []
+    at = 0
+    for index, (rules, pot) in enumerate(zip(state.rules.pots, state.pots, strict=True)):
+        for point in rules.hit_rates:
+            draw = draws[at]
+            at += 1
+            if not pot.is_open:
+                continue
+            limit = hit_rate.threshold(point.outcomes, point.cost_units, worth)
+            if not limit:
+                continue
+            attempts.append((index, draw, limit))
+            if draw < limit and index not in tipped:
+                tipped.append(index)
+    return tuple(attempts), tipped
+
+
+def opt_in(state: Instance, command: OptIn) -> Events | Rejection:
+    """An opt-in or opt-out; allowed while Active or Paused (contract §4)."""
+    rules = state.rules
+    if state.status not in (Status.ACTIVE, Status.PAUSED):
+        return rejections.OPT_IN_JACKPOT_NOT_ACTIVE
+    refused = eligibility.refusal(
+        rules, brand=command.brand, country=command.country, segments=(), vertical=None
+    )
+    if refused is not None and refused not in _NOT_KNOWN_AT_OPT_IN:
+        return refused.as_opt_in_error()
+    refused = _preference_refusal(rules, command)
+    if refused is not None:
+        return refused
+    return [
+        OptInChanged(
+            at_ms=command.at_ms,
+            brand=command.brand,
+            player_id=command.player_id,
+            opted_in=command.opt_in,
+            preferred=command.preferred,
+            preferred_currency=(
+                None if command.preferred is None else command.preferred_currency or rules.currency
+            ),
+        )
+    ]
+
+
+# An opt-in names no segments and no vertical, so it cannot be measured by them.
+_NOT_KNOWN_AT_OPT_IN = (rejections.SEGMENT_NOT_ALLOWED, rejections.VERTICAL_NOT_ALLOWED)
+
+
+def _preference_refusal(rules: Rules, command: OptIn) -> Rejection | None:
+    if command.preferred is None:
+        return None
+    if not isinstance(rules.contribution, Variable):
+        return rejections.PREFERENCE_NOT_SUPPORTED
+    currency = command.preferred_currency or rules.currency
+    own = rules.currency_values.get(currency)
+    if own is not None:
+        allowed, value = own, command.preferred
+    else:
+        for needed in (currency, rules.currency):
+            if needed not in command.rates and currency != rules.currency:
+                return rejections.multipliers_not_found(needed)
+        allowed, value = rules.contribution.range, command.preferred
+        if currency != rules.currency:
+            value = money.convert(value, command.rates[currency], command.rates[rules.currency])
+    if not allowed.minimum <= value <= allowed.maximum:
+        return rejections.PREFERENCE_OUT_OF_RANGE
+    return None
+
+
+def change_status(state: Instance, command: ChangeStatus) -> Events | Rejection:
+    """A person's change of state, along the allowed transitions only."""
+    if command.status not in STATUS_CHANGES[state.status]:
+        return rejections.invalid_state(state.status, command.status)
+    return [StatusChanged(command.at_ms, command.status, command.reason, command.by)]

@@ -1,0 +1,125 @@
+"""A request and its answer, apart from any web framework.
+
+A handler takes an `Incoming` and returns an `Outgoing`; Quart routes are thin shells around it. The same handlers will
+serve a connection that no framework sees.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.wire import codec
+from jackpotd.wire.errors import (
+    OVERLOADED_RETRY_AFTER_S,
+    RequestRefused,
+    encode_error,
+    error_body,
+)
+
+T = TypeVar("T")
+
+JSON = "application/json"
+
+
+class Incoming(Struct, frozen=True):
+    """A request: lower-case header names, the whole body, path and query parameters."""
+
+    headers: Mapping[str, str]
+    body: bytes = b""
+    path: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    trace_id: str = ""
+    received_ms: int = 0
+
+
+class Outgoing(Struct, frozen=True):
+    """An answer; headers that every answer has are added by the listener."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    code: str = ""
+
+
+Handler = Callable[[Incoming], Awaitable[Outgoing]]
+
+
+def http_date(unix_ms: int) -> str:
+    return formatdate(unix_ms / 1000, usegmt=True)
+
+
+def answer(message: Any, status: int = 200) -> Outgoing:
+    return Outgoing(status, codec.encode(message))
+
+
+def refuse(refused: RequestRefused, accept: str) -> Outgoing:
+    """An error as the client wants to read it."""
+    content_type, body = encode_error(refused.body, accept)
+    headers: tuple[tuple[str, str], ...] = ()
+    if refused.body.status_code == 503:
+        headers = (("Retry-After", str(OVERLOADED_RETRY_AFTER_S)),)
+    if refused.body.status_code == 401:
+        headers = (("WWW-Authenticate", "Bearer"),)
+    return Outgoing(refused.body.status_code, body, content_type, headers, refused.body.code)
+
+
+def refused_by(rejection: Rejection) -> RequestRefused:
+    """A rule's refusal as an edge raises it."""
+    body = error_body(rejection)
+    return RequestRefused(body.code, body.message, status=body.status_code)
+
+
+async def serve(handler: Handler, request: Incoming) -> Outgoing:
+    """Runs a handler; whatever it refuses becomes an error with the right status."""
+    try:
+        return await handler(request)
+    except RequestRefused as refused:
+        return refuse(refused, request.headers.get("accept", ""))
+
+
+def json_body(request: Incoming) -> bytes:
+    """The body, if it may be read as JSON: a missing content type is accepted (contract §3)."""
+    content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if content_type not in ("", JSON) and not content_type.endswith("+json"):
+        raise RequestRefused("UNSUPPORTED_MEDIA_TYPE", f"content-type {content_type} is not JSON")
+    return request.body
+
+
+def integer(request: Incoming, name: str, default: int, low: int, high: int) -> int:
+    """A whole number from the query, within its bounds."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high or len(text) > 20:
+        raise RequestRefused(
+            Code.INVALID_REQUEST, f"query parameter {name} must be a whole number, {low} to {high}"
+        )
+    return value
+
+
+def page_of(
+    request: Incoming,
+    items: list[T],
+    fields: Mapping[str, Callable[[T], Any]],
+    limit_max: int,
+) -> list[T]:
+    """A list as its query wants it: `sort_field`, `sort_direction`, `page` from 0, `limit` (contract §5)."""
+    sort_field = request.query.get("sort_field")
+    direction = integer(request, "sort_direction", 1, -1, 1)
+    if sort_field:
+        if sort_field not in fields:
+            raise RequestRefused(
+                Code.INVALID_REQUEST, f"query parameter sort_field must be one of {sorted(fields)}"
+            )
+        items = sorted(items, key=fields[sort_field], reverse=direction < 0)
+    limit = integer(request, "limit", limit_max, 0, limit_max)
+    page = integer(request, "page", 0, 0, 1_000_000)
+    return items[page * limit : (page + 1) * limit]

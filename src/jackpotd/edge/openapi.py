@@ -1,0 +1,61 @@
+"""The OpenAPI 3.1 document of a listener, from its routes and the message types (contract §1).
+
+quart-schema walks the routes; how a msgspec type becomes a schema with all the components that it refers to is ours,
+because the library drops them.
+"""
+
+from typing import Any
+
+import msgspec
+from quart_schema import DataSource, OpenAPIProvider
+from quart_schema.typing import Model
+
+_REF_TEMPLATE = "#/components/schemas/{name}"
+
+
+class MsgspecProvider(OpenAPIProvider):
+    """Builds the parts of the document that hold message types."""
+
+    def build_request_body(
+        self,
+        model: type[Model],
+        source: DataSource,  # noqa: ARG002 - every body of ours is JSON
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        schema, components = _schema(model)
+        return {"content": {"application/json": {"schema": schema}}, "required": True}, components
+
+    def build_response_object(
+        self,
+        model: type[Model],
+        headers_model: type[Model] | None,  # noqa: ARG002 - none of ours documents headers
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        schema, components = _schema(model)
+        body = {"content": {"application/json": {"schema": schema}}}
+        return {"description": _description(model), **body}, components
+
+    def build_querystring_parameters(
+        self, model: type[Model]
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        schema, components = _schema(model)
+        definition = components[schema["$ref"].rpartition("/")[2]]
+        parameters = [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in definition.get("required", ()),
+                "schema": field,
+            }
+            for name, field in definition["properties"].items()
+        ]
+        return parameters, {}
+
+
+def _schema(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    (schema,), components = msgspec.json.schema_components([model], ref_template=_REF_TEMPLATE)
+    return schema, components
+
+
+def _description(model: Any) -> str:
+    text: str = getattr(model, "__doc__", None) or ""
+    is_own = getattr(model, "__module__", "").startswith("jackpotd")
+    return text.strip().splitlines()[0] if is_own and text.strip() else "The answer."

@@ -1,0 +1,183 @@
+"""The Quart-Trio shell of a listener: routes to handlers, and what every answer has.
+
+The only place that turns Quart's requests into ours and our answers into Quart's. It adds the trace id and the date,
+keeps every error in the documented shape, and tells the metrics.
+"""
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from msgspec import Struct
+from quart import Quart, Response, request
+from quart_schema import (
+    Info,
+    QuartSchema,
+    document_querystring,
+    document_request,
+    document_response,
+    hide,
+    security_scheme,
+    tag,
+)
+from quart_schema.openapi import HttpSecurityScheme
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from jackpotd import __version__
+from jackpotd.edge.exchange import Handler, Incoming, Outgoing, http_date, refuse, serve
+from jackpotd.edge.openapi import MsgspecProvider
+from jackpotd.wire.errors import ErrorBody, RequestRefused
+
+_log = structlog.get_logger("jackpotd.edge")
+
+Observe = Callable[[str, str, int, str, float], None]
+"""Told the listener, the route, the status, the error code and the seconds of each answer."""
+
+_HTTP_CODES = {
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+
+
+class Route(Struct, frozen=True):
+    """One call: how it is reached, who handles it, and how it is documented."""
+
+    method: str
+    path: str
+    handler: Handler
+    section: str
+    request: Any = None
+    response: Any = None
+    status: int = 200
+    query: Any = None
+    errors: tuple[int, ...] = (400, 401, 403, 404)
+    is_public: bool = False
+    is_hidden: bool = False
+
+
+class Shell(Struct, frozen=True):
+    """What the routes of a listener run on."""
+
+    name: str
+    title: str
+    body_bytes_max: int
+    clock: Callable[[], int]
+    observe: Observe
+
+
+def build_app(shell: Shell, routes: list[Route]) -> QuartTrio:
+    """The application of a listener."""
+    app = QuartTrio(f"jackpotd.{shell.name}", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = shell.body_bytes_max
+    QuartSchema(
+        app,
+        info=Info(title=shell.title, version=__version__),
+        openapi_path="/openapi.json",
+        swagger_ui_path="/docs",
+        redoc_ui_path=None,
+        scalar_ui_path=None,
+        conversion_preference="msgspec",
+        openapi_provider_class=MsgspecProvider,
+        security_schemes={"bearer": HttpSecurityScheme(scheme="bearer", bearer_format="JWT")},
+        security=[{"bearer": []}],
+    )
+    for route in routes:
+        _add(app, shell, route)
+    _answer_errors(app, shell)
+    return app
+
+
+def _add(app: Quart, shell: Shell, route: Route) -> None:
+    async def view(**path: str) -> Response:
+        incoming = await _incoming(shell, path)
+        started = time.perf_counter()
+        outgoing = await serve(route.handler, incoming)
+        seconds = time.perf_counter() - started
+        shell.observe(shell.name, route.path, outgoing.status, outgoing.code, seconds)
+        return _response(outgoing, incoming.trace_id, incoming.received_ms)
+
+    view.__doc__ = route.handler.__doc__
+    view.__name__ = f"{route.method.lower()}_{route.path}"
+    app.add_url_rule(
+        route.path,
+        endpoint=f"{route.method} {route.path}".replace(".", "_"),
+        view_func=_documented(view, route),
+        methods=[route.method],
+    )
+
+
+def _documented(
+    view: Callable[..., Awaitable[Response]], route: Route
+) -> Callable[..., Awaitable[Response]]:
+    if route.is_hidden:
+        return hide(view)
+    view = tag([route.section])(view)
+    if route.request is not None:
+        view = document_request(route.request)(view)
+    if route.query is not None:
+        view = document_querystring(route.query)(view)
+    for status in route.errors:
+        view = document_response(ErrorBody, status)(view)
+    if route.is_public:
+        view = security_scheme([])(view)
+    if route.response is not None:
+        view = document_response(route.response, route.status)(view)
+    return view
+
+
+async def _incoming(shell: Shell, path: Mapping[str, str]) -> Incoming:
+    body = b""
+    if request.method not in ("GET", "HEAD"):
+        body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    return Incoming(
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=body,
+        path=path,
+        query=request.args.to_dict(),
+        trace_id=str(uuid.uuid4()),
+        received_ms=shell.clock(),
+    )
+
+
+def _response(outgoing: Outgoing, trace_id: str, now_ms: int) -> Response:
+    response = Response(outgoing.body, outgoing.status)
+    if outgoing.body:
+        response.headers["Content-Type"] = outgoing.content_type
+    else:
+        response.headers.pop("Content-Type", None)
+    if outgoing.status == 204:
+        response.headers.pop("Content-Length", None)
+    response.headers["X-Trace-Id"] = trace_id
+    response.headers["Date"] = http_date(now_ms)
+    for name, value in outgoing.headers:
+        response.headers[name] = value
+    return response
+
+
+def _answer_errors(app: Quart, shell: Shell) -> None:
+    """Errors that no handler sees: unknown paths, oversized bodies, and our own defects."""
+
+    def respond(code: str, message: str, status: int) -> Response:
+        refused = RequestRefused(code, message, status=status)
+        outgoing = refuse(refused, request.headers.get("accept", ""))
+        shell.observe(shell.name, "-", status, code, 0.0)
+        return _response(outgoing, str(uuid.uuid4()), shell.clock())
+
+    @app.errorhandler(HTTPException)
+    async def http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        code = _HTTP_CODES.get(status, "INVALID_REQUEST" if status < 500 else "SYSTEM_ERROR")
+        message = f"{request.method} {request.path}: {error.name}"
+        if status == 413:
+            message = f"the body is larger than {shell.body_bytes_max} bytes"
+        return respond(code, message, status)
+
+    @app.errorhandler(Exception)
+    async def defect(_error: Exception) -> Response:
+        _log.exception("request failed", listener=shell.name, path=request.path)
+        return respond("SYSTEM_ERROR", "the request failed; it is safe to repeat with its key", 500)

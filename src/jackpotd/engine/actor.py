@@ -1,0 +1,271 @@
+"""One owner for each instance: a task that decides and evolves in memory and hands records to the journal.
+
+Between two waits it drains its mailbox without yielding. It never waits for network or disk: whoever asked is
+answered by the journal's call-back, after the commit that covers the record. Links are messages to peer actors.
+
+An exception before anything was staged fences this one instance (R-FLT-2): it refuses everything until a person
+looks and restarts. A ledger that does not add up stops the worker.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from jackpotd.core import decide, ledger
+from jackpotd.core.commands import Contribute
+from jackpotd.core.events import InstanceEvent
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.engine.fold import Cell, Fold, Prepared
+from jackpotd.engine.mailbox import Mailbox
+from jackpotd.engine.messages import (
+    Accepted,
+    ContributeMessage,
+    LinkMessage,
+    Message,
+    OptInMessage,
+    Outcome,
+    StatusMessage,
+    Taken,
+)
+from jackpotd.engine.ports import Clock, Entropy, Journal
+from jackpotd.wire import records
+
+FENCED = Rejection(Code.SYSTEM_ERROR, "this jackpot is out of service")
+
+_log = structlog.get_logger("jackpotd.actor")
+
+Decision = tuple[list[InstanceEvent], Prepared] | Rejection
+
+
+class Propagation(Protocol):
+    """Where an actor sends what concerns the links of a request."""
+
+    def begin(self, cause: int, message: ContributeMessage, taken: Taken) -> None: ...
+
+    def answered(self, cause: int, place: int, seq: int, outcome: Outcome) -> None: ...
+
+
+class ActorStatistics(msgspec.Struct, frozen=True):
+    """One instance's queue and totals."""
+
+    queued: int
+    contributions: int
+    hits: int
+    refusals: int
+    is_fenced: bool
+
+
+class Actor:
+    """The single owner of one instance's state."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        fold: Fold,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+        propagation: Propagation,
+        mailbox_length_max: int,
+    ) -> None:
+        self.cell = cell
+        self.mailbox: Mailbox[Message] = Mailbox(mailbox_length_max)
+        self._fold = fold
+        self._journal = journal
+        self._clock = clock
+        self._entropy = entropy
+        self._propagation = propagation
+        self._fenced = False
+        self._refusals = 0
+        self._handlers: dict[type, Callable[..., None]] = {
+            ContributeMessage: self._contribute,
+            LinkMessage: self._link,
+            OptInMessage: self._opt_in,
+            StatusMessage: self._status,
+        }
+
+    @property
+    def instance_id(self) -> str:
+        return self.cell.state.definition.instance_id
+
+    def statistics(self) -> ActorStatistics:
+        state = self.cell.state
+        return ActorStatistics(
+            queued=len(self.mailbox),
+            contributions=state.contributions,
+            hits=sum(pot.hits for pot in state.pots),
+            refusals=self._refusals,
+            is_fenced=self._fenced,
+        )
+
+    async def run(self) -> None:
+        """Serves the mailbox until cancelled.
+
+        Raises:
+            InvariantViolation: the books are wrong; nothing of this batch has been answered.
+        """
+        while True:
+            for message in await self.mailbox.drain():
+                self._handlers[type(message)](message)
+            ledger.check(self.cell.state)
+
+    def _decide(self, decision: Callable[[], list[InstanceEvent] | Rejection]) -> Decision:
+        """Events with the states that follow, or a refusal. Nothing has changed yet, so any failure is contained."""
+        if self._fenced:
+            return FENCED
+        try:
+            events = decision()
+            if isinstance(events, Rejection):
+                self._refusals += 1
+                return events
+            return events, self._fold.prepare(self.cell, events)
+        except Exception:  # noqa: BLE001 - contained: nothing has changed yet
+            self._fenced = True
+            _log.exception("instance fenced", instance_id=self.instance_id)
+            return FENCED
+
+    def _stage(self, entry: records.Entry, events: list[InstanceEvent], prepared: Prepared) -> int:
+        seq = self._journal.stage(records.encode(entry))
+        self._fold.apply(seq, self.cell, prepared, events)
+        return seq
+
+    def _now(self) -> int:
+        """The clock, never before the instance's last event."""
+        return max(self._clock(), self.cell.state.updated_ms)
+
+    def _command(
+        self, message: LinkMessage | ContributeMessage, source_id: str | None
+    ) -> Contribute:
+        asked = message.request if isinstance(message, ContributeMessage) else message
+        return Contribute(
+            at_ms=self._now(),
+            round_id=self._entropy.uuid(),
+            draws=self._entropy.draws(self.cell.state.rules.draws_needed),
+            brand=asked.brand,
+            player_id=asked.player_id,
+            country=asked.country,
+            segments=asked.segments,
+            vertical=asked.vertical,
+            currency=asked.currency,
+            wager=asked.wager,
+            rates=message.rates,
+            source_id=source_id,
+            reference_type=asked.reference_type,
+            reference_id=asked.reference_id,
+        )
+
+    def _decide_contribution(self, message: LinkMessage | ContributeMessage) -> Decision:
+        def decision() -> list[InstanceEvent] | Rejection:
+            command = self._command(message, message.source_id)
+            player = self._fold.player(self.instance_id, command.brand, command.player_id)
+            return decide.contribute(self.cell.state, player, command)
+
+        return self._decide(decision)
+
+    def _contribute(self, message: ContributeMessage) -> None:
+        decision = self._decide_contribution(message)
+        reply = message.reply
+        if isinstance(decision, Rejection):
+            self._journal.when_durable(lambda: reply.resolve(decision))
+            return
+        events, prepared = decision
+        request = _request_record(message)
+        entry = records.Entry(
+            instance_id=self.instance_id,
+            events=records.from_events(events),
+            request=request,
+            links=message.links,
+        )
+        seq = self._stage(entry, events, prepared)
+        self._fold.use_key(seq, request)
+        taken = Taken(self.instance_id, tuple(events), prepared.state.rules)
+        if message.links:
+            self._fold.open_propagation(seq, message.links, request)
+            self._propagation.begin(seq, message, taken)
+        else:
+            answer = accepted(message, (taken,))
+            self._journal.when_durable(lambda: reply.resolve(answer))
+
+    def _link(self, message: LinkMessage) -> None:
+        decision = self._decide_contribution(message)
+        outcome: Outcome
+        if isinstance(decision, Rejection):
+            refused = records.LinkRefused(
+                cause=message.cause,
+                place=message.place,
+                instance_id=self.instance_id,
+                code=decision.code,
+                message=decision.message,
+            )
+            seq, outcome = self._journal.stage(records.encode(refused)), decision
+        else:
+            events, prepared = decision
+            entry = records.Entry(
+                instance_id=self.instance_id,
+                events=records.from_events(events),
+                cause=message.cause,
+                place=message.place,
+            )
+            seq = self._stage(entry, events, prepared)
+            outcome = Taken(self.instance_id, tuple(events), prepared.state.rules)
+        self._propagation.answered(message.cause, message.place, seq, outcome)
+
+    def _opt_in(self, message: OptInMessage) -> None:
+        command = msgspec.structs.replace(message.command, at_ms=self._now())
+        decision = self._decide(lambda: decide.opt_in(self.cell.state, command))
+        outcome = decision if isinstance(decision, Rejection) else self._record(*decision)
+        self._journal.when_durable(lambda: message.reply.resolve(outcome))
+
+    def _status(self, message: StatusMessage) -> None:
+        command = msgspec.structs.replace(message.command, at_ms=self._now())
+        decision = self._decide(lambda: decide.change_status(self.cell.state, command))
+        if isinstance(decision, Rejection):
+            self._journal.when_durable(lambda: message.reply.resolve(decision))
+            return
+        self._record(*decision)
+        state = self.cell.state
+        self._journal.when_durable(lambda: message.reply.resolve(state))
+
+    def _record(self, events: list[InstanceEvent], prepared: Prepared) -> Taken:
+        entry = records.Entry(self.instance_id, records.from_events(events))
+        self._stage(entry, events, prepared)
+        return Taken(self.instance_id, tuple(events), prepared.state.rules)
+
+
+def accepted(message: ContributeMessage, outcomes: tuple[Outcome, ...]) -> Accepted:
+    """The answer to a request, with what its instances made of it."""
+    request = message.request
+    return Accepted(
+        trace_id=request.trace_id,
+        accepted_ms=request.accepted_ms,
+        api_version=request.api_version,
+        metadata=request.metadata,
+        outcomes=outcomes,
+    )
+
+
+def _request_record(message: ContributeMessage) -> records.Request:
+    """What the journal keeps of a request: enough to answer a repeat, and to serve the links after a crash."""
+    request = message.request
+    common = records.Request(
+        operator=request.operator,
+        key=request.key,
+        fingerprint=request.fingerprint,
+        trace_id=request.trace_id,
+        accepted_ms=request.accepted_ms,
+        api_version=request.api_version,
+        metadata=request.metadata,
+        event_metadata=request.event_metadata,
+    )
+    if not message.links:
+        return common
+    return msgspec.structs.replace(
+        common,
+        wager=request.wager,
+        country=request.country,
+        segments=request.segments,
+        vertical=request.vertical,
+    )

@@ -1,0 +1,156 @@
+"""What travels inside the engine: requests from the edges, messages to actors, and the outcomes they answer with."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic, Literal, TypeVar
+
+import trio
+from msgspec import Raw, Struct
+
+from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.events import InstanceEvent
+from jackpotd.core.rejections import Rejection
+from jackpotd.core.rules import Rules
+from jackpotd.core.state import Instance
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """A place for one answer, and the task that waits for it; `release` is called when the answer is there.
+
+    What the answer frees (a claim on a key) hangs here and not on the waiting task, which may go away earlier.
+    """
+
+    __slots__ = ("_event", "_release", "_value")
+
+    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+        self._event = trio.Event()
+        self._release = release
+        self._value: T | None = None
+
+    def resolve(self, value: T) -> None:
+        self._value = value
+        self._event.set()
+        self._release()
+
+    async def wait(self) -> T:
+        await self._event.wait()
+        assert self._value is not None  # noqa: S101 - narrows the type; the event is set by `resolve` alone
+        return self._value
+
+
+class Target(Struct, frozen=True):
+    """Where a request is aimed: a source, to be resolved, or an instance."""
+
+    kind: Literal["source", "instance"]
+    id: str
+
+
+class ContributionRequest(Struct, frozen=True, kw_only=True):
+    """A contribution as an edge understood it; `fingerprint` stands for all that a repeat must have in common."""
+
+    target: Target
+    operator: str
+    brand: str
+    player_id: str
+    country: str | None
+    segments: tuple[str, ...] | None
+    vertical: str | None
+    currency: str
+    wager: int
+    reference_type: str
+    reference_id: str | None
+    with_links: bool
+    key: str | None
+    fingerprint: bytes
+    trace_id: str
+    accepted_ms: int
+    api_version: int
+    metadata: Raw
+    event_metadata: Raw
+
+
+class OptInRequest(Struct, frozen=True, kw_only=True):
+    """An opt-in or opt-out as an edge understood it."""
+
+    target: Target
+    brand: str
+    player_id: str
+    country: str | None
+    opt_in: bool
+    preferred: int | None
+    preferred_currency: str | None
+    with_links: bool
+
+
+class Taken(Struct, frozen=True):
+    """What one instance made of a request that it took."""
+
+    instance_id: str
+    events: tuple[InstanceEvent, ...]
+    rules: Rules
+
+
+class Pending(Struct, frozen=True):
+    """A link that will be delivered but has not answered yet."""
+
+    instance_id: str
+
+
+Outcome = Taken | Rejection | Pending
+
+
+class Accepted(Struct, frozen=True):
+    """The answer to a contribution: the target's outcome first, then the links' in their order."""
+
+    trace_id: str
+    accepted_ms: int
+    api_version: int
+    metadata: Raw
+    outcomes: tuple[Outcome, ...]
+    is_replay: bool = False
+
+
+class ContributeMessage(Struct, frozen=True):
+    """To a target's actor: a contribution, the rates that apply, the links to serve, and who waits."""
+
+    request: ContributionRequest
+    source_id: str | None
+    rates: Mapping[str, int]
+    links: tuple[str, ...]
+    reply: Reply[Accepted | Rejection]
+
+
+class LinkMessage(Struct, frozen=True):
+    """To a linked instance's actor: its part of a contribution that the target took at record `cause`."""
+
+    cause: int
+    place: int
+    brand: str
+    player_id: str
+    country: str | None
+    segments: tuple[str, ...] | None
+    vertical: str | None
+    currency: str
+    wager: int
+    reference_type: str
+    reference_id: str | None
+    source_id: str | None
+    rates: Mapping[str, int]
+
+
+class OptInMessage(Struct, frozen=True):
+    """To an actor: an opt-in; the actor stamps the time."""
+
+    command: OptIn
+    reply: Reply[Taken | Rejection]
+
+
+class StatusMessage(Struct, frozen=True):
+    """To an actor: a change of state by a person; the actor stamps the time."""
+
+    command: ChangeStatus
+    reply: Reply[Instance | Rejection]
+
+
+Message = ContributeMessage | LinkMessage | OptInMessage | StatusMessage

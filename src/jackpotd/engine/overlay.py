@@ -1,0 +1,113 @@
+"""Rows that are newer than the disk, over the rows on disk: what every read of the shard sees (design decision 4).
+
+A checkpoint freezes what has changed so far and writes it in the background; until it is done the frozen rows are still
+read from memory, and changes gather in fresh tables.
+"""
+
+import heapq
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from jackpotd.core.state import Player, PotCount
+from jackpotd.engine.ports import Rows
+from jackpotd.wire import rows
+
+
+class PlayerCell(Struct, frozen=True):
+    """A player, and the last record that it reflects."""
+
+    as_of: int
+    player: Player
+
+
+class Overlay:
+    """Changed players and changed or removed other rows, in two generations: live and frozen."""
+
+    def __init__(self, disk: Rows) -> None:
+        self._disk = disk
+        self._players: dict[bytes, PlayerCell] = {}
+        self._frozen_players: dict[bytes, PlayerCell] = {}
+        self._others: dict[bytes, rows.Row | None] = {}
+        self._frozen_others: dict[bytes, rows.Row | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._players) + len(self._others)
+
+    def player(self, key: bytes) -> PlayerCell | None:
+        found = self._players.get(key) or self._frozen_players.get(key)
+        if found is not None:
+            return found
+        data = self._disk.get(key)
+        return None if data is None else _player_cell(rows.decode(data))
+
+    def put_player(self, key: bytes, cell: PlayerCell) -> None:
+        self._players[key] = cell
+
+    def put(self, key: bytes, row: rows.Row) -> None:
+        self._others[key] = row
+
+    def remove(self, key: bytes) -> None:
+        self._others[key] = None
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows on disk with a prefix; used at start-up, when the overlay is empty."""
+        return self._disk.scan(prefix)
+
+    def winners_down(self, instance_id: str) -> Iterator[rows.WinnerRow]:
+        """An instance's winners, the latest first."""
+        prefix = rows.winner_prefix(instance_id)
+        fresh = {
+            key: row
+            for table in (self._frozen_others, self._others)
+            for key, row in table.items()
+            if key.startswith(prefix)
+        }
+        newer = ((key, fresh[key]) for key in sorted(fresh, reverse=True))
+        older = ((key, rows.decode(data)) for key, data in self._disk.scan_down(prefix))
+        last = None
+        for key, row in heapq.merge(newer, older, key=lambda item: item[0], reverse=True):
+            if key != last and isinstance(row, rows.WinnerRow):
+                yield row
+            last = key
+
+    def freeze(self) -> None:
+        """Ends a generation: what has changed so far is what the next checkpoint writes."""
+        self._frozen_players, self._players = self._players, {}
+        self._frozen_others, self._others = self._others, {}
+
+    def frozen(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """The frozen rows as they go to disk; runs in the checkpoint's thread."""
+        for key, cell in self._frozen_players.items():
+            yield key, rows.encode(_player_row(cell))
+        for key, row in self._frozen_others.items():
+            yield key, None if row is None else rows.encode(row)
+
+    def forget_frozen(self) -> None:
+        """The frozen rows are on disk."""
+        self._frozen_players, self._frozen_others = {}, {}
+
+
+def _player_row(cell: PlayerCell) -> rows.PlayerRow:
+    player = cell.player
+    return rows.PlayerRow(
+        as_of=cell.as_of,
+        opted_in=player.opted_in,
+        preferences=player.preferences,
+        count=player.count,
+        value=player.value,
+        pots=tuple(rows.PotCountRow(pot.cycle, pot.count, pot.value) for pot in player.pots),
+        updated_ms=player.updated_ms,
+    )
+
+
+def _player_cell(row: rows.PlayerRow) -> PlayerCell:
+    player = Player(
+        opted_in=row.opted_in,
+        preferences=row.preferences,
+        count=row.count,
+        value=row.value,
+        pots=tuple(PotCount(pot.cycle, pot.count, pot.value) for pot in row.pots),
+        updated_ms=row.updated_ms,
+    )
+    return PlayerCell(row.as_of, player)

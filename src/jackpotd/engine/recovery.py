@@ -1,0 +1,199 @@
+"""From disk to a running state, and the proof that it is the right one (design decisions 3 and 4).
+
+`recover` takes up the rows and folds the journal's tail after them. `compare` folds the whole journal from nothing and
+holds the result against the rows with their tail: the two must be equal to the byte.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from jackpotd.core import hit_rate, ledger
+from jackpotd.core.events import Contributed
+from jackpotd.engine.fold import Fold
+from jackpotd.engine.ports import Keys
+from jackpotd.wire import records, rows
+
+
+class Log(Protocol):
+    """A log that can be read from any of its records on."""
+
+    def scan(self, first_seq: int) -> Iterator[tuple[int, bytes]]: ...
+
+    def scan_verified(self) -> Iterator[tuple[int, bytes]]: ...
+
+
+class Difference(Exception):
+    """What `compare` found wrong first."""
+
+
+class Comparison(Struct, frozen=True):
+    """What was compared, when nothing was off."""
+
+    records: int
+    instances: int
+    players: int
+    winners: int
+    keys: int
+
+
+def recover(fold: Fold, log: Log) -> int:
+    """Brings a fold up to the end of its journal; returns how many records that took.
+
+    Raises:
+        InvariantViolation: an instance's ledger does not add up.
+    """
+    first = min(fold.load(), fold.keys.covered_seq) + 1
+    count = 0
+    for seq, data in log.scan(first):
+        if seq:
+            fold.replay(seq, data)
+            count += 1
+    for cell in fold.cells.values():
+        ledger.check(cell.state)
+    return count
+
+
+class MemoryRows:
+    """Rows in memory: a copy of those on disk, or none."""
+
+    def __init__(self, items: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        self.items: dict[bytes, bytes] = dict(items)
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.items.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter([(k, self.items[k]) for k in sorted(self.items) if k.startswith(prefix)])
+
+    def scan_down(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        keys = sorted((key for key in self.items if key.startswith(prefix)), reverse=True)
+        return iter([(key, self.items[key]) for key in keys])
+
+    def write(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        for key, value in items:
+            if value is None:
+                self.items.pop(key, None)
+            else:
+                self.items[key] = value
+
+    def absorb(self, fold: Fold) -> None:
+        """Everything that a fold has changed, as a checkpoint would write it."""
+        fold.freeze()
+        self.write(list(fold.frozen()))
+        fold.forget_frozen()
+
+
+class MemoryKeys:
+    """Keys in memory, without an end."""
+
+    covered_seq = 0
+
+    def __init__(self) -> None:
+        self.items: dict[bytes, tuple[int, int]] = {}
+
+    def get(self, digest: bytes, now_ms: int) -> int | None:  # noqa: ARG002 - keys here do not age
+        found = self.items.get(digest)
+        return None if found is None else found[0]
+
+    def put(self, digest: bytes, seq: int, at_ms: int) -> None:
+        self.items[digest] = (seq, at_ms)
+
+
+def compare(
+    log: Log, disk_rows: Iterable[tuple[bytes, bytes]], keys: Keys, *, alive_since_ms: int
+) -> Comparison:
+    """Replays everything from nothing and compares it with the checkpoint and the key index.
+
+    Args:
+        log: the journal, read whole.
+        disk_rows: the rows as they stand at one moment, taken before the journal is read.
+        keys: the key index as it stands on disk.
+        alive_since_ms: keys accepted before then may have expired, and are not looked for.
+
+    Raises:
+        Difference: the first thing that is off, in words.
+        InvariantViolation: a ledger that does not add up.
+    """
+    checkpoint = MemoryRows(disk_rows)
+    position = _position(checkpoint)
+    whole_keys = MemoryKeys()
+    whole = Fold(MemoryRows(), whole_keys)
+    tail = Fold(checkpoint, MemoryKeys())
+    tail.load()
+    last = 0
+    for seq, data in log.scan_verified():
+        last = seq
+        if seq:
+            _audit(whole, seq, data)
+            whole.replay(seq, data)
+            if seq > position:
+                tail.replay(seq, data)
+    if position > last:
+        raise Difference(f"the rows stand at record {position}, the journal ends at {last}")
+    for cell in whole.cells.values():
+        ledger.check(cell.state)
+    _compare_rows(whole, tail, checkpoint)
+    _compare_keys(whole_keys, keys, alive_since_ms)
+    return _summary(checkpoint, last, len(whole_keys.items))
+
+
+def _position(checkpoint: MemoryRows) -> int:
+    data = checkpoint.get(rows.POSITION_KEY)
+    if data is None:
+        return 0
+    position: rows.PositionRow = rows.decode(data)
+    return position.seq
+
+
+def _audit(whole: Fold, seq: int, data: bytes) -> None:
+    """A record against the state before it: each threshold is what the rules say."""
+    record = records.decode(data)
+    if not isinstance(record, records.Entry):
+        return
+    if record.instance_id not in whole.cells:
+        raise Difference(f"record {seq} is of an instance that was never born")
+    rules = whole.cells[record.instance_id].state.rules
+    for event in records.to_events(record.events):
+        if isinstance(event, Contributed):
+            for pot, _, limit in event.draws:
+                points = rules.pots[pot].hit_rates
+                if limit not in [
+                    hit_rate.threshold(point.outcomes, point.cost_units, event.worth)
+                    for point in points
+                ]:
+                    raise Difference(f"record {seq}: the threshold of pot {pot} is not the rule's")
+
+
+def _compare_rows(whole: Fold, tail: Fold, checkpoint: MemoryRows) -> None:
+    expected = MemoryRows()
+    expected.absorb(whole)
+    checkpoint.absorb(tail)
+    checkpoint.items.pop(rows.POSITION_KEY, None)
+    for key in sorted(expected.items.keys() | checkpoint.items.keys()):
+        if expected.get(key) != checkpoint.get(key):
+            raise Difference(
+                f"row {key!r}: the journal says {expected.get(key)!r}, "
+                f"the checkpoint {checkpoint.get(key)!r}"
+            )
+
+
+def _summary(checkpoint: MemoryRows, last: int, keys: int) -> Comparison:
+    kinds = [key[:1] for key in checkpoint.items]
+    return Comparison(
+        records=last,
+        instances=kinds.count(rows.INSTANCES),
+        players=kinds.count(rows.PLAYERS),
+        winners=kinds.count(rows.WINNERS),
+        keys=keys,
+    )
+
+
+def _compare_keys(found: MemoryKeys, keys: Keys, alive_since_ms: int) -> None:
+    """Every living key that the index claims to cover leads to its record."""
+    for digest, (seq, at_ms) in found.items.items():
+        if seq <= keys.covered_seq and at_ms >= alive_since_ms:
+            indexed = keys.get(digest, at_ms)
+            if indexed != seq:
+                raise Difference(f"key {digest.hex()} leads to record {indexed}, not {seq}")

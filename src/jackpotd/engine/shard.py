@@ -1,0 +1,158 @@
+"""One worker's share of the house: its instances' actors over one journal, and the checkpoint in the background.
+
+It is born from its rows and the tail of its journal, gives birth to instances that the catalog asks for, and runs until
+cancelled. Requests reach it through the router.
+"""
+
+import trio
+from msgspec import Raw, Struct
+
+from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.state import Instance
+from jackpotd.engine.actor import Actor, ActorStatistics
+from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.fold import Cell, Fold
+from jackpotd.engine.idempotency import KeyDesk
+from jackpotd.engine.mailbox import MailboxFull
+from jackpotd.engine.messages import (
+    Accepted,
+    ContributeMessage,
+    Message,
+    OptInMessage,
+    Reply,
+    StatusMessage,
+    Taken,
+)
+from jackpotd.engine.ports import Clock, Entropy, Journal
+from jackpotd.engine.propagation import LocalPropagation
+from jackpotd.wire import records
+from jackpotd.wire.catalog_records import InstanceEntry
+
+OVERLOADED = Rejection(Code.OVERLOADED, "too many contributions are waiting for this jackpot")
+
+
+class ShardStatistics(Struct, frozen=True):
+    """Totals of a shard; details stand with its actors and its journal."""
+
+    instances: int
+    changed_rows: int
+    propagations: int
+
+
+class Shard:
+    """The owner of a set of instances."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        journal: Journal,
+        clock: Clock,
+        entropy: Entropy,
+        *,
+        mailbox_length_max: int,
+    ) -> None:
+        self.fold = fold
+        self.journal = journal
+        self.actors: dict[str, Actor] = {}
+        self.key_desk = KeyDesk(fold, journal, clock)
+        self._clock = clock
+        self._entropy = entropy
+        self._mailbox_length_max = mailbox_length_max
+        self._propagation = LocalPropagation(self.actors, fold, journal)
+        self._nursery: trio.Nursery | None = None
+
+    async def run(
+        self, catalog: Catalog, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Runs every actor; resumes links that a crash cut off. Expects a fold that was recovered."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            for cell in self.fold.cells.values():
+                self._start(cell)
+            for entry in catalog.instances.values():
+                if entry.instance_id not in self.actors:
+                    self._give_birth(entry)
+            self._propagation.resume(catalog)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def _start(self, cell: Cell) -> None:
+        if self._nursery is None:
+            raise RuntimeError("the shard does not run")
+        actor = Actor(
+            cell,
+            fold=self.fold,
+            journal=self.journal,
+            clock=self._clock,
+            entropy=self._entropy,
+            propagation=self._propagation,
+            mailbox_length_max=self._mailbox_length_max,
+        )
+        self.actors[actor.instance_id] = actor
+        self._nursery.start_soon(actor.run, name=f"actor {actor.instance_id}")
+
+    def _give_birth(self, entry: InstanceEntry) -> None:
+        created = records.Created(
+            at_ms=entry.created_ms,
+            instance_id=entry.instance_id,
+            name=entry.name,
+            owner_id=entry.owner_id,
+            template_id=entry.template_id,
+            template_owner_id=entry.template_owner_id,
+            template=Raw(entry.document),
+            brands=entry.brands,
+            status=entry.status,
+            by=entry.by,
+        )
+        encoded = records.encode(created)
+        self.fold.create(self.journal.stage(encoded), created, encoded)
+        self._start(self.fold.cells[entry.instance_id])
+
+    async def create(self, entry: InstanceEntry) -> Instance:
+        """An instance that the catalog has just taken in; returns when its birth is durable."""
+        if entry.instance_id not in self.actors:
+            self._give_birth(entry)
+        await self.journal.durable()
+        return self.fold.cells[entry.instance_id].state
+
+    def state(self, instance_id: str) -> Instance | None:
+        """An instance as it stands, durable or not: await `journal.durable()` before reporting it."""
+        cell = self.fold.cells.get(instance_id)
+        return None if cell is None else cell.state
+
+    async def contribute(
+        self, instance_id: str, message: ContributeMessage
+    ) -> Accepted | Rejection:
+        if not self._post(instance_id, message):
+            message.reply.resolve(OVERLOADED)
+        return await message.reply.wait()
+
+    async def opt_in(self, instance_id: str, command: OptIn) -> Taken | Rejection:
+        message = OptInMessage(command, Reply())
+        if not self._post(instance_id, message):
+            return OVERLOADED
+        return await message.reply.wait()
+
+    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+        message = StatusMessage(command, Reply())
+        if not self._post(instance_id, message):
+            return OVERLOADED
+        return await message.reply.wait()
+
+    def _post(self, instance_id: str, message: Message) -> bool:
+        try:
+            self.actors[instance_id].mailbox.post(message)
+        except MailboxFull:
+            return False
+        return True
+
+    def statistics(self) -> ShardStatistics:
+        return ShardStatistics(
+            instances=len(self.actors),
+            changed_rows=self.fold.changed_rows,
+            propagations=len(self.fold.propagations),
+        )
+
+    def actor_statistics(self) -> dict[str, ActorStatistics]:
+        return {instance_id: actor.statistics() for instance_id, actor in self.actors.items()}

@@ -1,0 +1,148 @@
+"""The gateway's routes (contract §2-5): which path is served by which handler, and how it is documented."""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+from quart_trio import QuartTrio
+
+from jackpotd.edge.exchange import Handler, Incoming, Outgoing, answer, json_body
+from jackpotd.edge.guard import Guard
+from jackpotd.edge.public import public_routes
+from jackpotd.edge.sessions import Sessions
+from jackpotd.edge.shell import Route, Shell, build_app
+from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.router import Router
+from jackpotd.engine.shard import Shard
+from jackpotd.gateway.contributions import Contributions
+from jackpotd.gateway.opt_ins import OptIns
+from jackpotd.gateway.reads import InstanceQuery, Reads, SourcesQuery, WinnersQuery
+from jackpotd.wire import codec
+from jackpotd.wire import gateway_messages as wire
+
+
+class GatewayParts(Struct, frozen=True):
+    """What the gateway stands on."""
+
+    catalog: Catalog
+    router: Router
+    shard: Shard
+    guard: Guard
+    sessions: Sessions
+    is_healthy: Callable[[], bool]
+    metrics: Callable[[], bytes]
+    list_limit_max: int
+    is_loopback: bool
+
+
+def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
+    """The gateway's application."""
+    contributions = Contributions(parts.router, parts.guard)
+    opt_ins = OptIns(parts.router, parts.guard)
+    reads = Reads(
+        parts.catalog,
+        parts.router,
+        parts.shard,
+        parts.guard,
+        list_limit_max=parts.list_limit_max,
+    )
+    return build_app(
+        shell,
+        [
+            *_contribution_routes(contributions),
+            *_opt_in_routes(opt_ins),
+            *_read_routes(reads),
+            *_public_routes(parts),
+        ],
+    )
+
+
+_REFUSALS = (400, 401, 403, 404, 409, 413, 415, 422, 500, 503)
+
+
+def _contribution_routes(contributions: Contributions) -> list[Route]:
+    def route(path: str, handler: Handler, request: type, response: object) -> Route:
+        return Route("POST", path, handler, "Contribution", request, response, errors=_REFUSALS)
+
+    one, many = wire.ContributionAnswer, list[wire.ContributionAnswer]
+    direct = contributions.direct
+    return [
+        route(
+            "/jackpots/contribute/source", contributions.by_source, wire.SourceContributionV1, one
+        ),
+        route("/jackpots/contribute/instance", direct, wire.InstanceContributionV1, one),
+        route("/jackpots/contribute", direct, wire.InstanceContributionV1, one),
+        route("/v2/jackpots/contribute", contributions.v2, wire.ContributionV2, many),
+    ]
+
+
+def _opt_in_routes(opt_ins: OptIns) -> list[Route]:
+    return [
+        Route(
+            "POST", "/jackpots/optin", opt_ins.v1, "Opt-in", wire.OptInV1, None, errors=_REFUSALS
+        ),
+        Route(
+            "POST",
+            "/v2/jackpots/optin",
+            opt_ins.v2,
+            "Opt-in",
+            wire.OptInV2,
+            wire.OptInAnswerV2,
+            errors=_REFUSALS,
+        ),
+    ]
+
+
+def _read_routes(reads: Reads) -> list[Route]:
+    instances = "/jackpots/instances"
+    of_jackpot = f"{instances}/jackpot/<instance_id>"
+
+    def route(
+        path: str, handler: Handler, section: str, response: object, query: object = None
+    ) -> Route:
+        return Route("GET", path, handler, section, None, response, query=query)
+
+    winners = list[wire.WinnerAnswer]
+    by_source = f"{instances}/source/<source_id>/brand/<brand_id>"
+    return [
+        route("/sources", reads.sources, "Sources", list[wire.SourceAnswer], SourcesQuery),
+        route(by_source, reads.instance_by_source, "Instances", wire.InstanceAnswer, InstanceQuery),
+        route(
+            f"{of_jackpot}/latest_winners", reads.latest_winners, "Instances", winners, WinnersQuery
+        ),
+        route(
+            f"{of_jackpot}/pot_winners",
+            reads.pot_winners,
+            "Instances",
+            dict[str, list[wire.WinnerAnswer]],
+            WinnersQuery,
+        ),
+        route("/currencies/<brand_id>", reads.currencies, "Currencies", wire.CurrenciesAnswer),
+    ]
+
+
+def _public_routes(parts: GatewayParts) -> list[Route]:
+    async def authenticate(request: Incoming) -> Outgoing:
+        """Get a bearer token for a service account."""
+        credentials = codec.decode(_CREDENTIALS, json_body(request))
+        session = await parts.sessions.open(
+            credentials.username, credentials.password, is_loopback=parts.is_loopback
+        )
+        return answer(wire.ServiceToken(session.token))
+
+    return [
+        Route(
+            "POST",
+            "/authenticate/service",
+            authenticate,
+            "Authentication",
+            wire.Credentials,
+            wire.ServiceToken,
+            errors=(400, 401, 413, 415),
+            is_public=True,
+        ),
+        *public_routes(parts.is_healthy, parts.metrics),
+    ]
+
+
+_CREDENTIALS = msgspec.json.Decoder(wire.Credentials)

@@ -1,0 +1,246 @@
+"""Contributions over HTTP: v1 by source and direct, v2 with links (contract §3).
+
+A body becomes one `ContributionRequest`; an `Accepted` becomes the documented answer, live or repeated: both are made
+from the same events by the same code, so a repeat with `Prefer: return=representation` is equal to the first answer.
+"""
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from jackpotd.core.events import Contributed, PotWon
+from jackpotd.core.rejections import Rejection
+from jackpotd.edge.exchange import Incoming, Outgoing, answer, http_date, json_body, refused_by
+from jackpotd.edge.guard import Guard, require_reach
+from jackpotd.engine.messages import Accepted, ContributionRequest, Outcome, Pending, Taken, Target
+from jackpotd.engine.router import Router
+from jackpotd.identity.principal import Principal, Resource
+from jackpotd.wire import codec
+from jackpotd.wire import gateway_messages as wire
+from jackpotd.wire.errors import ErrorBody, error_body, invalid
+
+T = TypeVar("T")
+
+KEY_BYTES_MAX = 255
+PLAYER_ID_BYTES_MAX = 255
+METADATA_BYTES_MAX = 64 * 1024
+
+_SOURCE_V1 = msgspec.json.Decoder(wire.SourceContributionV1)
+_INSTANCE_V1 = msgspec.json.Decoder(wire.InstanceContributionV1)
+_V2 = msgspec.json.Decoder(wire.ContributionV2)
+_FINGERPRINT = msgspec.json.Encoder()
+
+
+class Contributions:
+    """The handlers of the three contribution calls."""
+
+    def __init__(self, router: Router, guard: Guard) -> None:
+        self._router = router
+        self._guard = guard
+
+    async def by_source(self, request: Incoming) -> Outgoing:
+        """Contribute to the jackpot behind a source (v1).
+
+        Answers 204 with the original's trace id and date when the idempotency key was used before.
+        """
+        principal, message = self._decoded(_SOURCE_V1, request)
+        segments = None if message.segments is None else tuple(message.segments)
+        target = Target("source", message.source_id)
+        return await self._serve(request, principal, _from_v1(message, target, segments, request))
+
+    async def direct(self, request: Incoming) -> Outgoing:
+        """Contribute to an instance by its id (v1).
+
+        Answers 204 with the original's trace id and date when the idempotency key was used before.
+        """
+        principal, message = self._decoded(_INSTANCE_V1, request)
+        target = Target("instance", message.instance_id)
+        return await self._serve(request, principal, _from_v1(message, target, None, request))
+
+    async def v2(self, request: Incoming) -> Outgoing:
+        """Contribute to a source or an instance and to all instances linked to it (v2).
+
+        The answer is an array: the target first, then its links in their order. Answers 204 with the original's trace
+        id and date when the idempotency key was used before.
+        """
+        principal, message = self._decoded(_V2, request)
+        return await self._serve(request, principal, _from_v2(message, request))
+
+    def _decoded(self, decoder: msgspec.json.Decoder[T], request: Incoming) -> tuple[Principal, T]:
+        # Who may not contribute at all learns nothing about bodies.
+        principal = self._guard.principal(request, Resource.CONTRIBUTIONS, write=True)
+        return principal, codec.decode(decoder, json_body(request))
+
+    async def _serve(
+        self, request: Incoming, principal: Principal, asked: ContributionRequest
+    ) -> Outgoing:
+        require_reach(principal, asked.brand)
+        accepted = await self._router.contribute(asked)
+        if isinstance(accepted, Rejection):
+            raise refused_by(accepted)
+        return _answered(accepted, request)
+
+
+def _answered(accepted: Accepted, request: Incoming) -> Outgoing:
+    headers: tuple[tuple[str, str], ...] = (
+        ("X-Trace-Id", accepted.trace_id),
+        ("Date", http_date(accepted.accepted_ms)),
+    )
+    if accepted.is_replay:
+        headers += (("Idempotency-Replayed", "true"),)
+        if "return=representation" not in request.headers.get("prefer", ""):
+            return Outgoing(204, headers=headers)
+    results = [_result(outcome, accepted.metadata) for outcome in accepted.outcomes]
+    body = answer(results if accepted.api_version > 1 else results[0])
+    return msgspec.structs.replace(body, headers=headers)
+
+
+def _result(outcome: Outcome, metadata: Raw) -> wire.ContributionAnswer | ErrorBody:
+    match outcome:
+        case Rejection():
+            return error_body(outcome)
+        case Pending():
+            return ErrorBody(202, "LINK_PENDING", outcome.instance_id)
+        case Taken():
+            return _taken(outcome, metadata)
+
+
+def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
+    contributed = taken.events[0]
+    if not isinstance(contributed, Contributed):
+        raise TypeError("a contribution's first event is the contribution")
+    wins = [event for event in taken.events if isinstance(event, PotWon)]
+    highest = max(wins, key=lambda won: won.paid, default=None)
+    return wire.ContributionAnswer(
+        instance_id=taken.instance_id,
+        timestamp=contributed.at_ms,
+        gameround_id=contributed.round_id,
+        win_amount=codec.amount(sum(won.win for won in wins)),
+        win_pot_id=None if highest is None else taken.rules.pots[highest.pot].id,
+        tickets_awarded=None,
+        win_withheld=False,
+        contribution_currency=contributed.currency,
+        contribution_amount=codec.amount(contributed.amount),
+        metadata=metadata,
+    )
+
+
+def _from_v1(
+    message: wire.ContributionV1,
+    target: Target,
+    segments: tuple[str, ...] | None,
+    request: Incoming,
+) -> ContributionRequest:
+    operator, _, _ = message.brand_id.partition(":")
+    _check(message.player_id, "$.player_id", message.callback, "$.callback")
+    return _request(
+        request,
+        target=target,
+        operator=operator,
+        brand=message.brand_id,
+        player_id=message.player_id,
+        country=message.player_country,
+        segments=segments,
+        vertical=None,
+        currency=message.currency,
+        wager=codec.units(message.base_wager, "$.base_wager"),
+        reference_type="gameround",
+        reference_id=message.gameround_id,
+        with_links=False,
+        key=_key(message.idempotency_key, "$.idempotency_key"),
+        api_version=1,
+        metadata=_opaque(message.metadata, "$.metadata"),
+        event_metadata=_opaque(message.event_metadata, "$.event_metadata"),
+    )
+
+
+def _from_v2(message: wire.ContributionV2, request: Incoming) -> ContributionRequest:
+    operator = operator_of(message.operator_id, message.owner_id)
+    options = message.options or wire.OptionsV2()
+    player = message.player
+    _check(player.id, "$.player.id", options.callback, "$.options.callback")
+    return _request(
+        request,
+        target=Target(message.target.type, message.target.id),
+        operator=operator,
+        brand=f"{operator}:{player.brand_id}",
+        player_id=player.id,
+        country=player.country,
+        segments=None if player.segments is None else tuple(player.segments),
+        vertical=options.vertical_id,
+        currency=message.base_wager.currency,
+        wager=codec.units(message.base_wager.value, "$.base_wager.value"),
+        reference_type=message.source.type,
+        reference_id=message.source.id,
+        with_links=options.allow_linked_contributions is not False,
+        key=_key(options.idempotency_key, "$.options.idempotency_key"),
+        api_version=2,
+        metadata=_opaque(message.metadata, "$.metadata"),
+        event_metadata=_opaque(message.event_metadata, "$.event_metadata"),
+    )
+
+
+def operator_of(operator_id: str | None, owner_id: str | None) -> str:
+    """The operator of a v2 body: `operator_id`, or its older name `owner_id`."""
+    if operator_id is not None and owner_id is not None and operator_id != owner_id:
+        raise invalid("$.owner_id", "is an alias of operator_id and differs from it")
+    operator = operator_id or owner_id
+    if operator is None:
+        raise invalid("$.operator_id", "is missing")
+    return operator
+
+
+def _request(incoming: Incoming, **fields: Any) -> ContributionRequest:
+    return ContributionRequest(
+        **fields,
+        fingerprint=_fingerprint(fields),
+        trace_id=incoming.trace_id,
+        accepted_ms=incoming.received_ms,
+    )
+
+
+_IDENTITY = (
+    "operator",
+    "brand",
+    "player_id",
+    "wager",
+    "currency",
+    "reference_type",
+    "reference_id",
+    "with_links",
+)
+
+
+def _fingerprint(fields: dict[str, Any]) -> bytes:
+    """What a repeat must have in common with the first request; tokens, segments and metadata may differ."""
+    target: Target = fields["target"]
+    common = [target.kind, target.id, *(fields[name] for name in _IDENTITY)]
+    return hashlib.blake2b(_FINGERPRINT.encode(common), digest_size=16).digest()
+
+
+def check_player_id(player_id: str, path: str) -> None:
+    if len(player_id.encode()) > PLAYER_ID_BYTES_MAX:
+        raise invalid(path, f"is longer than {PLAYER_ID_BYTES_MAX} bytes")
+
+
+def _check(
+    player_id: str, player_path: str, callback: wire.Callback | None, callback_path: str
+) -> None:
+    check_player_id(player_id, player_path)
+    if callback is not None:
+        raise invalid(f"{callback_path}.web_hook", "is not on the list of allowed webhook targets")
+
+
+def _key(key: str | None, path: str) -> str | None:
+    if key is not None and not 1 <= len(key.encode()) <= KEY_BYTES_MAX:
+        raise invalid(path, f"must have 1 to {KEY_BYTES_MAX} bytes")
+    return key
+
+
+def _opaque(value: Raw, path: str) -> Raw:
+    """Opaque JSON, as a copy: what was decoded is a view into the request's body."""
+    if len(bytes(value)) > METADATA_BYTES_MAX:
+        raise invalid(path, f"is longer than {METADATA_BYTES_MAX} bytes")
+    return Raw(bytes(value))

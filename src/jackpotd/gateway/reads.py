@@ -1,0 +1,250 @@
+"""Reads of the gateway: sources, the instance behind a source, winners, currencies (contract §5).
+
+What is reported is durable: a read looks at the state in memory, then waits for the commit that covers it.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+from jackpotd.core import money
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
+from jackpotd.edge.exchange import (
+    Incoming,
+    Outgoing,
+    answer,
+    integer,
+    page_of,
+    refused_by,
+)
+from jackpotd.edge.guard import Guard, forbidden, require_reach
+from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.router import Router
+from jackpotd.engine.shard import Shard
+from jackpotd.identity.principal import Principal, Resource
+from jackpotd.wire import codec, rows
+from jackpotd.wire import gateway_messages as wire
+from jackpotd.wire.errors import RequestRefused
+from jackpotd.wire.rendering import contribution_type, source_answer
+
+WINNERS_DEFAULT = 10
+
+
+class SourcesQuery(Struct, frozen=True):
+    owner_id: str
+    name: str | None = None
+    sort_field: str | None = None
+    sort_direction: int | None = None
+    page: int | None = None
+    limit: int | None = None
+
+
+class InstanceQuery(Struct, frozen=True):
+    player_id: str | None = None
+    country_code: str | None = None
+    segments: str | None = None
+
+
+class WinnersQuery(Struct, frozen=True):
+    limit: int | None = None
+    brand_id: str | None = None
+
+
+class Reads:
+    """The handlers of the gateway's reads."""
+
+    def __init__(
+        self, catalog: Catalog, router: Router, shard: Shard, guard: Guard, *, list_limit_max: int
+    ) -> None:
+        self._catalog = catalog
+        self._router = router
+        self._shard = shard
+        self._guard = guard
+        self._list_limit_max = list_limit_max
+
+    def _reader(self, request: Incoming) -> Principal:
+        return self._guard.principal(request, Resource.JACKPOTS)
+
+    async def sources(self, request: Incoming) -> Outgoing:
+        """List the sources that an owner can contribute through.
+
+        For a brand: its own, and those of its operator that it does not override. For an operator: all below it.
+        """
+        principal = self._reader(request)
+        owner = request.query.get("owner_id", "")
+        if not owner:
+            raise RequestRefused(Code.INVALID_REQUEST, "query parameter owner_id is missing")
+        require_reach(principal, owner)
+        name = request.query.get("name")
+        found = [
+            source_answer(source, self._catalog.instances)
+            for source in self._catalog.sources_for(owner)
+            if not name or name == source.name
+        ]
+        fields = {
+            "source_id": lambda source: source.source_id,
+            "source_name": lambda source: source.source_name,
+            "owner_id": lambda source: source.owner_id,
+        }
+        return answer(page_of(request, found, fields, self._list_limit_max))
+
+    async def instance_by_source(self, request: Incoming) -> Outgoing:
+        """Get the instance that a source gives to a player, with the player's opt-in status if one is named."""
+        principal = self._reader(request)
+        brand = request.path["brand_id"]
+        require_reach(principal, brand)
+        if not self._catalog.brand_exists(brand):
+            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
+        segments = request.query.get("segments")
+        state = self._router.visible_instance(
+            request.path["source_id"],
+            brand,
+            request.query.get("country_code"),
+            None if segments is None else tuple(part for part in segments.split(",") if part),
+        )
+        if isinstance(state, Rejection):
+            raise refused_by(state)
+        player_id = request.query.get("player_id")
+        status = None
+        if player_id:
+            player = self._shard.fold.player(state.definition.instance_id, brand, player_id)
+            status = _opt_in_status(state, brand, player_id, player)
+        result = answer(_instance_answer(state, status))
+        await self._shard.journal.durable()
+        return result
+
+    def _seen_instance(self, request: Incoming) -> Instance:
+        """The instance of the path, if the caller owns it or one of its brands takes part."""
+        principal = self._reader(request)
+        instance_id = request.path["instance_id"]
+        state = self._shard.state(instance_id)
+        if state is None:
+            raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
+        owner = state.definition.owner_id
+        if not any(principal.reaches(path) for path in (owner, *state.rules.allowed_brands)):
+            raise forbidden(instance_id)
+        brand = request.query.get("brand_id")
+        if brand:
+            require_reach(principal, brand)
+        return state
+
+    async def latest_winners(self, request: Incoming) -> Outgoing:
+        """List the latest winners of an instance, over all pots."""
+        state = self._seen_instance(request)
+        limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
+        found = list(islice(self._winners(state, request.query.get("brand_id")), limit))
+        await self._shard.journal.durable()
+        return answer(found)
+
+    async def pot_winners(self, request: Incoming) -> Outgoing:
+        """List the latest winners of each pot of an instance; the limit is for each pot."""
+        state = self._seen_instance(request)
+        limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
+        found: dict[str, list[wire.WinnerAnswer]] = {pot.id: [] for pot in state.rules.pots}
+        missing = len(found) if limit else 0
+        for winner in self._winners(state, request.query.get("brand_id")):
+            if not missing:
+                break
+            of_pot = found[winner.pot_id]
+            if len(of_pot) < limit:
+                of_pot.append(winner)
+                missing -= len(of_pot) == limit
+        await self._shard.journal.durable()
+        return answer(found)
+
+    def _winners(self, state: Instance, brand: str | None) -> Iterator[wire.WinnerAnswer]:
+        for row in self._shard.fold.overlay.winners_down(state.definition.instance_id):
+            if not brand or row.brand == brand:
+                yield _winner_answer(state, row)
+
+    async def currencies(self, request: Incoming) -> Outgoing:
+        """Get the multipliers of a brand; the default ones where it has none of its own."""
+        principal = self._reader(request)
+        brand = request.path["brand_id"]
+        require_reach(principal, brand)
+        if not self._catalog.brand_exists(brand):
+            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
+        found = self._catalog.multipliers_for(brand)
+        if found is None:
+            raise RequestRefused(Code.CURRENCY_MULTIPLIERS_NOT_FOUND, brand)
+        rates = {code: codec.amount(rate) for code, rate in found.rates.items()}
+        return answer(wire.CurrenciesAnswer(brand, found.base_currency, rates))
+
+
+def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.InstanceAnswer:
+    return wire.InstanceAnswer(
+        id=state.definition.instance_id,
+        currency=state.rules.currency,
+        opt_in_required=state.rules.opt_in_required,
+        contribution_type=contribution_type(state.rules.contribution),
+        optin_status=status,
+        pots=[
+            wire.PotAnswer(
+                id=rules.id,
+                instance_count=pot.cycle,
+                is_progressive=rules.is_progressive,
+                current_value=codec.amount(pot.value),
+                community_split=codec.amount(0),
+            )
+            for rules, pot in zip(state.rules.pots, state.pots, strict=True)
+        ],
+        timestamp_start=None,
+        timestamp_end=None,
+        status=state.status,
+    )
+
+
+def _opt_in_status(
+    state: Instance, brand: str, player_id: str, player: Player
+) -> wire.OptInStatus | None:
+    """The player's standing; None where the instance has never seen them."""
+    if player is UNKNOWN_PLAYER:
+        return None
+    preferred = player.preferences[-1] if player.preferences else None
+    return wire.OptInStatus(
+        doc_version="V1",
+        instance_id=state.definition.instance_id,
+        player_id=player_id,
+        ext_player_id=player_id,
+        player_brand_id=brand,
+        preferred_contribution_value=codec.NULL
+        if preferred is None
+        else codec.amount(preferred[1]),
+        preferred_contribution_currency=None if preferred is None else preferred[0],
+        contribution_preferences={
+            currency: money.decimal_text(value) for currency, value in player.preferences
+        },
+        contribution_count=player.count,
+        contribution_value=codec.amount(player.value),
+        pot_contributions=_pot_contributions(state, player),
+        opted_in=player.opted_in,
+        last_updated=player.updated_ms,
+    )
+
+
+def _pot_contributions(state: Instance, player: Player) -> dict[str, wire.PotContribution]:
+    """Since each pot's last win: counts of an earlier cycle are past."""
+    found = {}
+    for rules, pot, count in zip(state.rules.pots, state.pots, player.pots, strict=False):
+        is_current = count.cycle == pot.cycle and pot.is_open
+        value = codec.amount(count.value if is_current else 0)
+        found[rules.id] = wire.PotContribution(count.count if is_current else 0, value)
+    return found
+
+
+def _winner_answer(state: Instance, row: rows.WinnerRow) -> wire.WinnerAnswer:
+    return wire.WinnerAnswer(
+        instance_id=state.definition.instance_id,
+        pot_id=state.rules.pots[row.pot].id,
+        player_id=row.player_id,
+        ext_player_id=row.player_id,
+        brand_id=row.brand,
+        timestamp=row.at_ms,
+        win_amount=codec.amount(row.paid),
+        currency=state.rules.currency,
+        gameround_id=row.round_id,
+        win_withheld=False,
+        community=False,
+    )

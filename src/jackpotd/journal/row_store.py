@@ -1,0 +1,79 @@
+"""The rows of the checkpoint on LMDB: ordered byte keys, small write transactions, short reads (design decision 4)."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lmdb
+
+_SCAN_CHUNK = 1024
+
+
+class LmdbRows:
+    """One ordered map of bytes to bytes; `write` runs in one thread at a time, reads may run anywhere."""
+
+    def __init__(self, env: lmdb.Environment) -> None:
+        self._env = env
+
+    @classmethod
+    def open(cls, directory: Path, *, map_bytes_max: int) -> "LmdbRows":
+        directory.mkdir(parents=True, exist_ok=True)
+        return cls(
+            lmdb.open(os.fspath(directory), map_size=map_bytes_max, max_dbs=0, max_readers=64)
+        )
+
+    @classmethod
+    def open_readonly(cls, directory: Path) -> "LmdbRows":
+        return cls(lmdb.open(os.fspath(directory), readonly=True, max_dbs=0, max_readers=64))
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._env.begin() as txn:
+            data: bytes | None = txn.get(key)
+        return data
+
+    def write(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """One durable transaction; None removes a row."""
+        with self._env.begin(write=True) as txn:
+            for key, value in items:
+                if value is None:
+                    txn.delete(key)
+                else:
+                    txn.put(key, value)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows with a prefix in ascending order, in one short read transaction for each chunk."""
+        following = prefix
+        while True:
+            with self._env.begin() as txn, txn.cursor() as cursor:
+                found = cursor.set_range(following)
+                chunk: list[tuple[bytes, bytes]] = []
+                while found and len(chunk) < _SCAN_CHUNK and cursor.key().startswith(prefix):
+                    chunk.append((cursor.key(), cursor.value()))
+                    found = cursor.next()
+            yield from chunk
+            if len(chunk) < _SCAN_CHUNK:
+                return
+            following = chunk[-1][0] + b"\0"
+
+    def scan_down(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Rows with a prefix in descending order, in one short read transaction for each chunk."""
+        before = prefix + b"\xff" * 16
+        while True:
+            with self._env.begin() as txn, txn.cursor() as cursor:
+                found = cursor.prev() if cursor.set_range(before) else cursor.last()
+                chunk: list[tuple[bytes, bytes]] = []
+                while found and len(chunk) < _SCAN_CHUNK and cursor.key().startswith(prefix):
+                    chunk.append((cursor.key(), cursor.value()))
+                    found = cursor.prev()
+            yield from chunk
+            if len(chunk) < _SCAN_CHUNK:
+                return
+            before = chunk[-1][0]
+
+    def snapshot(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows as they stood at one moment, in one read transaction: for `verify`, in a process of its own."""
+        with self._env.begin() as txn, txn.cursor() as cursor:
+            yield from cursor.iternext(keys=True, values=True)
+
+    def close(self) -> None:
+        self._env.close()

@@ -1,0 +1,34 @@
+"""Randomness from the operating system, fetched in blocks: one system call for hundreds of draws."""
+
+import os
+import struct
+
+_BLOCK_BYTES = 8192
+_DRAW_BYTES = 8
+_UUID_BYTES = 16
+
+
+class SystemEntropy:
+    """Independent 64-bit draws and version 4 UUIDs; every byte is used once."""
+
+    def __init__(self) -> None:
+        self._block = b""
+        self._at = 0
+
+    def _take(self, count: int) -> bytes:
+        if self._at + count > len(self._block):
+            self._block = os.urandom(max(_BLOCK_BYTES, count))
+            self._at = 0
+        taken = self._block[self._at : self._at + count]
+        self._at += count
+        return taken
+
+    def draws(self, count: int) -> tuple[int, ...]:
+        return struct.unpack(f"<{count}Q", self._take(count * _DRAW_BYTES))
+
+    def uuid(self) -> str:
+        number = int.from_bytes(self._take(_UUID_BYTES), "big")
+        number = number & ~(0xF000 << 64) | 4 << 76  # version
+        number = number & ~(0xC000 << 48) | 0x8000 << 48  # variant
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

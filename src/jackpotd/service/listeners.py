@@ -1,0 +1,82 @@
+"""Listeners: bound before anything is served, so a port that is taken stops the start, then given to Hypercorn."""
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from hypercorn.typing import ASGIFramework
+from msgspec import Struct
+from quart_trio import QuartTrio
+
+from jackpotd.service.settings import Bind
+
+_BACKLOG = 1024
+_KEEP_ALIVE_S = 75.0
+_HEADERS_BYTES_MAX = 64 * 1024
+
+
+class ListenerError(Exception):
+    """An address that cannot be bound; the message names the listener."""
+
+
+class Listener(Struct, frozen=True):
+    """One bound address."""
+
+    name: str
+    socket: socket.socket
+
+    @property
+    def url(self) -> str:
+        host, port = self.socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def bind(name: str, address: Bind) -> Listener:
+    """Binds a listener's address.
+
+    Raises:
+        ListenerError: the address is taken, or not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((address.host, address.port))
+    except OSError as error:
+        bound.close()
+        variable = f"JACKPOTD_{name.upper()}_BIND"
+        raise ListenerError(
+            f"[{name}] bind = {address}: {error.strerror}; choose another with {variable}"
+        ) from None
+    bound.listen(_BACKLOG)
+    return Listener(name, bound)
+
+
+async def serve_app(
+    app: QuartTrio,
+    listener: Listener,
+    *,
+    shutdown: Callable[[], Awaitable[None]],
+    graceful_timeout_s: float,
+    body_bytes_max: int,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves an application until `shutdown` returns, then lets running requests finish."""
+    config = Config()
+    config.bind = [f"fd://{listener.socket.fileno()}"]
+    config.include_date_header = False  # the applications set the date: a repeat has its original's
+    config.include_server_header = False
+    config.graceful_timeout = graceful_timeout_s
+    config.keep_alive_timeout = _KEEP_ALIVE_S
+    config.h11_max_incomplete_size = _HEADERS_BYTES_MAX
+    config.h2_max_inbound_frame_size = (
+        min(body_bytes_max, 2**24 - 1) if body_bytes_max > 2**14 else 2**14
+    )
+    config.accesslog = None
+    config.errorlog = None
+    # Quart has its own, equal, types for ASGI scopes and events.
+    framework = cast("ASGIFramework", app)
+    await serve(framework, config, shutdown_trigger=shutdown, task_status=task_status)

@@ -1,0 +1,294 @@
+"""Every setting of the program: one frozen Struct per TOML table, one default per field.
+
+Owns the names, defaults, ranges and one-line descriptions, and the parsed form of a bind.
+`SETTINGS` lists them all, so that the loader, the documentation and the tests read the same
+table. It must never read a file or the environment: that is `configuration`'s work.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, inspect, structs
+
+_BIND = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?", re.ASCII)
+
+
+class Bind(Struct, frozen=True):
+    """Where one listener listens; port 0 means any free port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect: 127.0.0.0/8, ::1 or localhost."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_bind(text: str) -> Bind | None:
+    """Parse HOST:PORT, `None` for off; anything else raises ValueError with the reason."""
+    if text == "off":
+        return None
+    match = _BIND.fullmatch(text)
+    if match is None:
+        raise ValueError('expected "HOST:PORT" or "off"; an IPv6 address stands in brackets')
+    port = int(match["port"])
+    if port > 65535:
+        raise ValueError("expected a port from 0 (any free port) to 65535")
+    return Bind(_parse_host(match["v6"], match["host"]), port)
+
+
+def _parse_host(v6: str | None, host: str) -> str:
+    if v6 is not None:
+        try:
+            ipaddress.IPv6Address(v6)
+        except ValueError:
+            raise ValueError("expected an IPv6 address between the brackets") from None
+        return v6
+    if not host:
+        raise ValueError("expected a host before the port; 0.0.0.0 listens on every interface")
+    if host.replace(".", "").isdigit():
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            raise ValueError("expected an IPv4 address of four numbers from 0 to 255") from None
+    elif not _HOST_NAME.fullmatch(host):
+        raise ValueError("expected a host name of letters, digits, dots, hyphens and underscores")
+    return host
+
+
+class _ListenerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the four listeners have in common."""
+
+    bind: str
+
+    def __post_init__(self) -> None:
+        parse_bind(self.bind)
+
+    @property
+    def address(self) -> Bind | None:
+        """The parsed bind; `None` when the listener is off."""
+        return parse_bind(self.bind)
+
+
+class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    data_dir: Annotated[
+        str,
+        Meta(
+            min_length=1, description="Folder of the journal, the checkpoint and the token secret."
+        ),
+    ] = "data"
+    drain_deadline_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="How long a stop waits for the work in flight."),
+    ] = 10.0
+
+
+class GatewaySettings(_ListenerSettings, frozen=True, kw_only=True):
+    bind: Annotated[
+        str,
+        Meta(description="Where integrators send contributions and opt-ins and read pots."),
+    ] = "127.0.0.1:8084"
+
+
+class AdminSettings(_ListenerSettings, frozen=True, kw_only=True):
+    bind: Annotated[
+        str,
+        Meta(description="Where templates, instances, operators and accounts are managed."),
+    ] = "127.0.0.1:8080"
+
+
+class ConnectSettings(_ListenerSettings, frozen=True, kw_only=True):
+    bind: Annotated[
+        str,
+        Meta(description="Where players' front ends connect; not opened in this version."),
+    ] = "127.0.0.1:11000"
+
+
+class OfficeSettings(_ListenerSettings, frozen=True, kw_only=True):
+    bind: Annotated[
+        str,
+        Meta(description="Where the back office is served; not opened in this version."),
+    ] = "127.0.0.1:8088"
+
+
+class LimitsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    body_bytes_max: Annotated[
+        int,
+        Meta(ge=1, le=1_073_741_824, description="Longest request body; a longer one is 413."),
+    ] = 1_048_576
+    mailbox_length_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Commands that may wait for one instance."),
+    ] = 4096
+    requests_in_flight_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Requests served at once; further ones are 503."),
+    ] = 8192
+    list_limit_max: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="Most rows that one page of a list may ask for."),
+    ] = 1000
+
+
+class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    map_gibibytes_max: Annotated[
+        int,
+        Meta(ge=1, le=65_536, description="Address space for the data; disk is used as it fills."),
+    ] = 64
+    batch_records_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Records that one commit may hold."),
+    ] = 4096
+    checkpoint_interval_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="Time from one checkpoint to the next."),
+    ] = 2.0
+    checkpoint_rows_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Rows in one small checkpoint transaction."),
+    ] = 2000
+
+
+class IdempotencySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    retention_days: Annotated[
+        int,
+        Meta(ge=1, le=3650, description="How long an idempotency key is remembered."),
+    ] = 7
+
+
+class IdentitySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    user_token_lifetime_s: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="Life of a user token; service tokens never expire."),
+    ] = 1800
+    lock_failures_max: Annotated[
+        int,
+        Meta(ge=1, le=1000, description="Wrong passwords in a row that lock an account."),
+    ] = 5
+    lock_duration_s: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="How long a locked account stays locked."),
+    ] = 900
+
+
+class WalletSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    embedded: Annotated[
+        bool,
+        Meta(description="Give brands without a wallet an in-memory one, for development only."),
+    ] = False
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least severe message that is logged."),
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "json", "console"],
+        Meta(description="Shape of a log line; auto is console on a terminal, else json."),
+    ] = "auto"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration; `Settings()` is what an empty file means."""
+
+    service: ServiceSettings = ServiceSettings()
+    gateway: GatewaySettings = GatewaySettings()
+    admin: AdminSettings = AdminSettings()
+    connect: ConnectSettings = ConnectSettings()
+    office: OfficeSettings = OfficeSettings()
+    limits: LimitsSettings = LimitsSettings()
+    journal: JournalSettings = JournalSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
+    identity: IdentitySettings = IdentitySettings()
+    wallet: WalletSettings = WalletSettings()
+    log: LogSettings = LogSettings()
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One setting as the loader and the documentation see it."""
+
+    table: str
+    field: str
+    group: type[Struct]
+    kind: inspect.Type
+    default: object
+    description: str
+
+    @property
+    def label(self) -> str:
+        return f"[{self.table}] {self.field}"
+
+    @property
+    def dotted(self) -> str:
+        return f"{self.table}.{self.field}"
+
+    @property
+    def variable(self) -> str:
+        return f"JACKPOTD_{self.table}_{self.field}".upper()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The only values allowed; empty where the values are not listed."""
+        if isinstance(self.kind, inspect.LiteralType):
+            return tuple(str(value) for value in self.kind.values)
+        return ()
+
+    @property
+    def range(self) -> str:
+        """The ends of a number's range, in words; empty where the setting is no number."""
+        match self.kind:
+            case inspect.FloatType(gt=float() | int() as low, le=high):
+                return f"above {low} to {high}"
+            case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high):
+                return f"{low} to {high}"
+            case _:
+                return ""
+
+    @property
+    def expectation(self) -> str:
+        """What a value must be, in words."""
+        match self.kind:
+            case inspect.IntType():
+                return f"an integer, {self.range}"
+            case inspect.FloatType():
+                return f"a number, {self.range}"
+            case inspect.BoolType():
+                return "true or false"
+            case inspect.LiteralType():
+                return f"one of {', '.join(self.choices)}"
+            case _ if issubclass(self.group, _ListenerSettings):
+                return '"HOST:PORT" or "off"'
+            case _:
+                return "a text that is not empty"
+
+
+def _catalogue() -> Iterator[Setting]:
+    for table in structs.fields(Settings):
+        for field in structs.fields(table.type):
+            annotated = inspect.type_info(field.type)
+            if not isinstance(annotated, inspect.Metadata):
+                raise TypeError(f"[{table.name}] {field.name} has no description")
+            yield Setting(
+                table=table.name,
+                field=field.name,
+                group=table.type,
+                kind=annotated.type,
+                default=field.default,
+                description=(annotated.extra_json_schema or {})["description"],
+            )
+
+
+SETTINGS: tuple[Setting, ...] = tuple(_catalogue())

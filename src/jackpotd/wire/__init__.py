@@ -1,0 +1,1 @@
+"""What leaves and enters the program: public messages, their codecs, and the record format of the journal."""

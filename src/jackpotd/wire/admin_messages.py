@@ -1,0 +1,240 @@
+"""Bodies of the admin listener. Unknown fields are refused with their path: a mistyped setting must not pass for one.
+
+Paths and shapes are those of the later documents (`later-facts` §1, §5); where they have none, ours.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Raw, Struct, field
+
+from jackpotd.core.state import Status
+from jackpotd.wire.gateway_messages import Amount, Currency, IncomingAmount, Text
+from jackpotd.wire.template import Key, OwnerPath, Strict
+
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+PlainId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+Username = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@\-]{1,128}$")]
+Reason = Annotated[str, Meta(max_length=1024)]
+LINKS_MAX = 64
+
+
+class LoginDoc(Strict, frozen=True):
+    """`POST /accounts/auth`."""
+
+    username: Text
+    password: Text
+
+
+class RefreshDoc(Strict, frozen=True):
+    """`POST /accounts/refresh`; `token` is the refresh token."""
+
+    token: str
+
+
+class AccessTo(Struct, frozen=True):
+    """What an account reaches."""
+
+    org_id: str | None
+    unit_ids: list[str]
+    brandpath_list: list[str]
+
+
+class SessionAnswer(Struct, frozen=True):
+    """Tokens and reach of an account that has logged in."""
+
+    token: str
+    refresh_token: str
+    access_to: AccessTo
+    properties: dict[str, Any]
+    services: dict[str, Any]
+
+
+class PermissionDoc(Strict, frozen=True):
+    """A right on a resource; `*` is every resource, `Write` includes `Read`."""
+
+    resource_id: Literal[
+        "*",
+        "contributions",
+        "optins",
+        "jackpots",
+        "templates",
+        "instances",
+        "operators",
+        "sources",
+        "currencies",
+        "accounts",
+    ]
+    permission: Literal["Read", "Write"]
+
+
+class AccountDoc(Strict, frozen=True):
+    """`POST /admin/accounts`. `org_id` null is the platform; no `unit_ids` means every brand of the operator."""
+
+    username: Username
+    password: Annotated[str, Meta(min_length=8, max_length=1024)]
+    permissions: list[PermissionDoc]
+    account_type: Literal["User", "Service"] = "User"
+    org_id: PlainId | None = None
+    unit_ids: list[PlainId] = field(default_factory=list)
+    enabled: bool = True
+
+
+class AccountAnswer(Struct, frozen=True):
+    """An account, without its password."""
+
+    id: str
+    username: str
+    account_type: str
+    org_id: str | None
+    unit_ids: list[str]
+    permissions: list[PermissionDoc]
+    enabled: bool
+    created_on: int
+
+
+class NamedDoc(Strict, frozen=True):
+    """An operator or a brand to add, or to rename."""
+
+    id: PlainId
+    name: Name
+
+
+class ChangeDoc(Strict, frozen=True):
+    """What to change about an operator or a brand; what is left out stays."""
+
+    name: Name | None = None
+    enabled: bool | None = None
+
+
+class BrandAnswer(Struct, frozen=True):
+    """A brand."""
+
+    id: str
+    path: str
+    name: str
+    enabled: bool
+    created_timestamp: int
+
+
+class OperatorAnswer(Struct, frozen=True):
+    """An operator with its brands."""
+
+    id: str
+    path: str
+    name: str
+    enabled: bool
+    created_timestamp: int
+    brands: list[BrandAnswer]
+
+
+class BatchAnswer(Struct, frozen=True):
+    """Which items of a batch were written; a failed one says why."""
+
+    success: list[str]
+    failed: list[str]
+
+
+class SourceDoc(Strict, frozen=True):
+    """A contribution source to add, or to rename."""
+
+    owner_id: OwnerPath
+    source_name: Name
+    source_id: Key
+
+
+class AssignDoc(Strict, frozen=True):
+    """`POST /config/sources/assignjackpot`: one instance to several sources; priority by default last."""
+
+    owner_id: OwnerPath
+    source_id: list[Key]
+    instance_id: str
+    priority: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+
+
+class UnassignDoc(Strict, frozen=True):
+    """`POST /config/sources/unassignjackpot`."""
+
+    owner_id: OwnerPath
+    source_id: list[Key]
+    instance_id: str
+
+
+class CurrenciesDoc(Strict, frozen=True):
+    """`PUT /config/currencies/{brand_id}` and `…/default`; the base currency counts 1."""
+
+    base_currency: Currency
+    multipliers: dict[Currency, IncomingAmount]
+
+
+class TemplateAnswer(Struct, frozen=True):
+    """A template as it was written, with its id and whether it can be instantiated."""
+
+    id: str
+    owner_id: str
+    name: str
+    status: Literal["Draft", "Published"]
+    created_timestamp: int
+    template: Raw
+
+
+class InstantiateDoc(Strict, frozen=True):
+    """`POST /templates/instantiate`; `linked_instance` is one link to begin with."""
+
+    template_owner_id: OwnerPath
+    template_id: Key
+    instance_owner_id: OwnerPath
+    instance_name: Name
+    linked_instance: str | None = None
+    status: Literal["Pending", "Active"] = "Active"
+    schedule: dict[str, Any] | None = None
+
+
+class PotState(Struct, frozen=True):
+    """A pot with its reserve, its hits and what it paid, in the jackpot's currency."""
+
+    id: str
+    is_progressive: bool
+    current_value: Amount
+    seed_reserve: Amount
+    instance_count: int
+    max_instantiation_count: int | None
+    is_open: bool
+    hits: int
+    wins: Amount
+
+
+class InstanceState(Struct, frozen=True):
+    """An instance with its books: every account of the ledger, money in negative, adding up to zero."""
+
+    id: str
+    name: str
+    owner_id: str
+    template_id: str
+    template_owner_id: str
+    jackpot_type: str
+    currency: str
+    status: Status
+    instance_version: int
+    opt_in_required: bool
+    contribution_type: dict[str, Any]
+    allowed_brands: list[str]
+    allowed_sources: list[str]
+    linked_instances: list[str]
+    pots: list[PotState]
+    contribution_count: int
+    ledger: dict[str, Amount]
+    created_timestamp: int
+    last_updated: int
+
+
+class StatusDoc(Strict, frozen=True):
+    """`PUT /instances/{id}/status`."""
+
+    status: Literal["Pending", "Active", "Paused", "Terminated", "Ended"]
+    reason: Reason = ""
+
+
+class LinksDoc(Strict, frozen=True):
+    """The instances that receive when this one does, in their order."""
+
+    linked_instances: Annotated[list[str], Meta(max_length=LINKS_MAX)]

@@ -1,0 +1,144 @@
+"""The record format of the catalog's journal: each change holds the whole new entities, with who made it and when.
+
+Same rules of evolution as the journal of contributions: fields are added last with a default.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jackpotd.core.rules import Rules
+from jackpotd.core.state import Status
+from jackpotd.wire.template import DECODER, compile_rules
+
+
+class _Entity(Struct, frozen=True, tag_field="kind", kw_only=True):
+    pass
+
+
+class Brand(Struct, frozen=True, kw_only=True):
+    """A brand of an operator; its path is `operator:brand`."""
+
+    id: str
+    name: str
+    enabled: bool
+    created_ms: int
+
+
+class Operator(_Entity, frozen=True, tag="operator", kw_only=True):
+    """An organisation with its brands."""
+
+    id: str
+    name: str
+    enabled: bool
+    created_ms: int
+    brands: tuple[Brand, ...] = ()
+
+
+class Assignment(Struct, frozen=True, kw_only=True):
+    """A jackpot mapped to a source; the lowest priority is tried first."""
+
+    instance_id: str
+    priority: int
+
+
+class Source(_Entity, frozen=True, tag="source", kw_only=True):
+    """Where contributions come from; `jackpots` in the order of resolution."""
+
+    owner_id: str
+    source_id: str
+    name: str
+    jackpots: tuple[Assignment, ...] = ()
+
+
+class Template(_Entity, frozen=True, tag="template", kw_only=True):
+    """A rule set as it was written; published ones can be instantiated."""
+
+    owner_id: str
+    id: str
+    document: Raw
+    published: bool
+    created_ms: int
+
+
+class InstanceEntry(_Entity, frozen=True, tag="instance", kw_only=True):
+    """An instance that shall exist: its shard gives birth to it if it has not yet."""
+
+    instance_id: str
+    name: str
+    owner_id: str
+    template_id: str
+    template_owner_id: str
+    document: Raw
+    brands: tuple[str, ...]
+    status: Status
+    created_ms: int
+    by: str
+
+
+class Links(_Entity, frozen=True, tag="links", kw_only=True):
+    """The instances that receive when this one does."""
+
+    instance_id: str
+    linked: tuple[str, ...]
+
+
+class Currencies(_Entity, frozen=True, tag="currencies", kw_only=True):
+    """Multipliers of a brand, or of `default`, in units of 1e-8."""
+
+    brand_id: str
+    base_currency: str
+    rates: dict[str, int]
+    updated_ms: int
+
+
+class Permission(Struct, frozen=True, kw_only=True):
+    """A right on a resource; `*` is every resource, `Write` includes `Read`."""
+
+    resource_id: str
+    permission: str
+
+
+class Account(_Entity, frozen=True, tag="account", kw_only=True):
+    """Who may call. `org_id` None is the platform itself; no `unit_ids` means every brand of the operator.
+
+    `generation` grows when the password changes: older tokens are then void.
+    """
+
+    id: str
+    username: str
+    password_hash: str
+    account_type: str
+    org_id: str | None
+    unit_ids: tuple[str, ...]
+    permissions: tuple[Permission, ...]
+    enabled: bool
+    created_ms: int
+    generation: int = 0
+
+
+CatalogEntity = Operator | Source | Template | InstanceEntry | Links | Currencies | Account
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """Entities that took effect together."""
+
+    at_ms: int
+    by: str
+    entities: tuple[CatalogEntity, ...]
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Change)
+
+
+def encode(change: Change) -> bytes:
+    return _ENCODER.encode(change)
+
+
+def decode(data: bytes) -> Change:
+    return _DECODER.decode(data)
+
+
+def compile_document(document: bytes, brands: list[str]) -> Rules:
+    """The rules of a stored template; it was checked when it was created."""
+    return compile_rules(DECODER.decode(document), brands)
