@@ -138,7 +138,7 @@ class Lab:
     """An operator of the session's own: brand `one` with its own rates, brand `two` without."""
 
     operator: str
-    service: str  # both brands
+    service: str  # of the whole operator, as an account without units is
     service_one: str  # brand one only
     user: str  # a person who administers this operator
     multipliers: Mapping[str, float] = field(
@@ -403,8 +403,13 @@ class StartServer(Protocol):
     ) -> AbstractAsyncContextManager[tuple[ServerProcess, Platform]]: ...
 
 
-def _client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(verify=_PLAIN_HTTP, timeout=REQUEST_TIMEOUT_S, trust_env=False)
+def _client(*, idle_connections: int = 20) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=_PLAIN_HTTP,
+        timeout=REQUEST_TIMEOUT_S,
+        trust_env=False,
+        limits=httpx.Limits(max_keepalive_connections=idle_connections),
+    )
 
 
 async def _log_in(client: httpx.AsyncClient, server: ServerProcess) -> Tokens:
@@ -449,9 +454,9 @@ async def _build_lab(platform: Platform) -> Lab:
 
     return Lab(
         operator=lab.operator,
-        service=await account("Service", ["one", "two"]),
+        service=await account("Service", []),
         service_one=await account("Service", ["one"]),
-        user=await account("User", ["one", "two"]),
+        user=await account("User", []),
     )
 
 
@@ -515,7 +520,7 @@ def start_server(tmp_path: Path) -> StartServer:
         with trio.fail_after(2 * TEST_TIMEOUT_S):
             async with (
                 running_server(tmp_path / "data", environment=environment) as server,
-                _client() as client,
+                _client(idle_connections=0) as client,
             ):
                 yield server, Platform(client, server, await _log_in(client, server))
 

@@ -81,7 +81,7 @@ async def test_refresh_token_is_no_access_token(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("username", "password"),
-    [("event-processor", "wrong"), ("nobody-of-that-name", "event-processor-demo"), ("", "")],
+    [("event-processor", "wrong"), ("nobody-of-that-name", "event-processor-demo")],
 )
 async def test_service_login_with_wrong_credentials_is_401(
     platform: Platform, username: str, password: str

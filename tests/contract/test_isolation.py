@@ -166,7 +166,6 @@ async def test_admin_of_one_operator_cannot_touch_another(platform: Platform, la
         await user.get(f"/instances/{jackpot}/links"),
         await user.put(f"/instances/{jackpot}/links", {"linked_instances": []}),
         await user.delete(f"/instances/{jackpot}/links"),
-        await user.get(f"/templates/{template['id']}?owner_id={platform.operator}"),
         await user.post("/templates", platform.template()),
         await user.post("/templates/instantiate", platform.instantiation(template)),
         await user.get(f"/config/operators/{platform.operator}"),
@@ -182,6 +181,24 @@ async def test_admin_of_one_operator_cannot_touch_another(platform: Platform, la
 
     assert [answer.refusal[:2] for answer in answers] == [FORBIDDEN] * len(answers)
     assert (await platform.instance(jackpot))["status"] == "Active"
+
+
+async def test_foreign_template_is_403(platform: Platform, lab: Lab) -> None:
+    """A template of another operator is not for my account, named by its owner."""
+    template = platform.template()
+    await platform.publish(template)
+    user = platform.admin.with_token(lab.user)
+    answer = await user.get(f"/templates/{template['id']}?owner_id={platform.operator}")
+
+    assert answer.refusal[:2] == FORBIDDEN
+
+
+async def test_account_of_one_brand_is_not_shown_the_other(platform: Platform, lab: Lab) -> None:
+    """On admin too, an account of brand one sees brand one of its operator and no other."""
+    caller = platform.admin.with_token(lab.service_one)
+    operators = (await caller.get("/config/operators")).successful().body
+
+    assert [brand["id"] for operator in operators for brand in operator["brands"]] == ["one"]
 
 
 async def test_admin_of_one_operator_lists_its_own(

@@ -370,8 +370,15 @@ async def test_v1_missing_field_is_named(platform: Platform, field: str) -> None
 async def test_v2_malformed_field_is_named(platform: Platform, change: Json, name: str) -> None:
     """A field of the wrong kind is named in the message."""
     jackpot = await platform.jackpot(rules=REQUIRED)
-    status, code, message = (await platform.opt_in_v2("instance", jackpot, **change)).refusal
+    body: Json = {
+        "target": {"type": "instance", "id": jackpot},
+        "operator_id": platform.operator,
+        "player": {"id": platform.player, "country": "MT", "brand_id": "brand1"},
+        "opt_in": True,
+    }
+    answer = await platform.gateway.post("/v2/jackpots/optin", body | change)
 
+    status, code, message = answer.refusal
     assert (status, code) == (400, "INVALID_REQUEST")
     assert name in message
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,21 @@ async def test_sigterm_ends_the_whole_group_with_exit_status_0(start_server: Sta
         assert living_members(group)
         assert await server.stop() == 0
         assert living_members(group) == []
+
+
+async def test_sigterm_does_not_wait_for_idle_connections(start_server: StartServer) -> None:
+    """A connection on which nothing is asked is no work in flight, on either listener."""
+    environment = {"JACKPOTD_SERVICE_DRAIN_DEADLINE_S": "30"}
+    request = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with start_server(environment=environment) as (server, _), AsyncExitStack() as streams:
+        for url in (server.gateway_url, server.admin_url):
+            port = int(url.rpartition(":")[2])
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            await streams.enter_async_context(stream)
+            await stream.send_all(request)
+            assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+
+        assert await server.stop(timeout_s=8) == 0
 
 
 async def test_sigterm_answers_the_requests_in_flight(start_server: StartServer) -> None:

@@ -12,12 +12,13 @@ from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.passwords import hash_password
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import Account, CatalogEntity, Permission
 from jackpotd.wire.errors import invalid
 
-_LOGIN = msgspec.json.Decoder(wire.LoginDoc)
-_REFRESH = msgspec.json.Decoder(wire.RefreshDoc)
-_ACCOUNT = msgspec.json.Decoder(wire.AccountDoc)
+_LOGIN = codec.decoder(wire.LoginDoc)
+_REFRESH = codec.decoder(wire.RefreshDoc)
+_ACCOUNT = codec.decoder(wire.AccountDoc)
 
 
 class Accounts:

@@ -164,9 +164,9 @@ def _currency_routes(tables: CurrencyTables) -> list[Route]:
 
 
 def _template_routes(templates: Templates) -> list[Route]:
-    base, section, shown = "/templates", "Templates", wire.TemplateAnswer
+    base, section, shown = "/templates", "Templates", TemplateDoc
     one, errors = f"{base}/<template_id>", _WRITE_ERRORS
-    listed = list[wire.TemplateAnswer]
+    listed = list[TemplateDoc]
     return [
         Route("GET", base, templates.listing, section, None, listed, query=ListQuery),
         Route("POST", base, templates.create, section, TemplateDoc, shown, 201, errors=errors),

@@ -1,7 +1,5 @@
 """Currency multipliers of brands, and the default ones (later-facts §1.2)."""
 
-import msgspec
-
 from jackpotd.admin.context import AdminContext
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Code, Rejection
@@ -15,7 +13,7 @@ from jackpotd.wire.catalog_records import CatalogEntity, Currencies
 from jackpotd.wire.errors import RequestRefused, invalid
 from jackpotd.wire.gateway_messages import CurrenciesAnswer
 
-_DECODER = msgspec.json.Decoder(wire.CurrenciesDoc)
+_DECODER = codec.decoder(wire.CurrenciesDoc)
 
 
 class CurrencyTables:
@@ -58,12 +56,13 @@ class CurrencyTables:
         brand = request.path["brand_id"]
         if brand == DEFAULT_CURRENCIES and not principal.is_platform:
             raise forbidden("set the default currencies")
-        self._require_known(principal, brand)
         document = self._context.body(_DECODER, request)
+        rates = _rates(document)
+        self._require_known(principal, brand)
         entity = Currencies(
             brand_id=brand,
             base_currency=document.base_currency,
-            rates=_rates(document),
+            rates=rates,
             updated_ms=self._context.clock(),
         )
 
@@ -78,7 +77,7 @@ def _rates(document: wire.CurrenciesDoc) -> dict[str, int]:
     rates = {document.base_currency: SCALE}
     for code, value in document.multipliers.items():
         path = f"$.multipliers.{code}"
-        rate = codec.units(value, path)
+        rate = codec.decode_part(codec.IncomingAmount, value, path).units
         if rate <= 0:
             raise invalid(path, "must be greater than 0")
         if code == document.base_currency and rate != SCALE:

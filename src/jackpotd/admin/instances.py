@@ -1,7 +1,5 @@
 """Instances: list, get, change of state, links (contract §8)."""
 
-import msgspec
-
 from jackpotd.admin.context import AdminContext
 from jackpotd.core import ledger
 from jackpotd.core.commands import ChangeStatus
@@ -16,8 +14,8 @@ from jackpotd.wire.catalog_records import CatalogEntity, Links
 from jackpotd.wire.errors import RequestRefused, invalid
 from jackpotd.wire.rendering import contribution_type
 
-_STATUS = msgspec.json.Decoder(wire.StatusDoc)
-_LINKS = msgspec.json.Decoder(wire.LinksDoc)
+_STATUS = codec.decoder(wire.StatusDoc)
+_LINKS = codec.decoder(wire.LinksDoc)
 
 
 class Instances:

@@ -9,14 +9,15 @@ from jackpotd.core.rejections import Rejection
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, page_of
 from jackpotd.edge.guard import forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
-from jackpotd.identity.principal import Resource
+from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import Brand, CatalogEntity, Operator
 
 Changeable = TypeVar("Changeable", Operator, Brand)
 
-_NAMED = msgspec.json.Decoder(list[wire.NamedDoc])
-_CHANGE = msgspec.json.Decoder(wire.ChangeDoc)
+_NAMED = codec.decoder(list[wire.NamedDoc])
+_CHANGE = codec.decoder(wire.ChangeDoc)
 
 
 class Operators:
@@ -30,7 +31,7 @@ class Operators:
         principal = self._context.reader(request, Resource.OPERATORS)
         owner, name = request.query.get("owner_id"), request.query.get("name")
         found = [
-            _answer(operator)
+            _answer(operator, principal)
             for operator in self._context.catalog.operators.values()
             if (principal.is_platform or principal.org_id == operator.id)
             and (not owner or owner.partition(":")[0] == operator.id)
@@ -49,7 +50,7 @@ class Operators:
         operator_id = request.path["operator_id"]
         if not principal.is_platform and principal.org_id != operator_id:
             raise forbidden(operator_id)
-        return answer(_answer(self._operator(operator_id)))
+        return answer(_answer(self._operator(operator_id), principal))
 
     def _operator(self, operator_id: str) -> Operator:
         operator = self._context.catalog.operators.get(operator_id)
@@ -121,7 +122,7 @@ class Operators:
             return [_changed(catalog.operators[operator_id], document)]
 
         await self._context.change(principal, change)
-        return answer(_answer(self._operator(operator_id)))
+        return answer(_answer(self._operator(operator_id), principal))
 
     async def put_brand(self, request: Incoming) -> Outgoing:
         """Rename a brand, or switch it on or off."""
@@ -141,7 +142,7 @@ class Operators:
             return [msgspec.structs.replace(operator, brands=brands)]
 
         await self._context.change(principal, change)
-        return answer(_answer(self._operator(operator_id)))
+        return answer(_answer(self._operator(operator_id), principal))
 
 
 def _changed(known: Changeable, document: wire.ChangeDoc) -> Changeable:
@@ -151,7 +152,8 @@ def _changed(known: Changeable, document: wire.ChangeDoc) -> Changeable:
     )
 
 
-def _answer(operator: Operator) -> wire.OperatorAnswer:
+def _answer(operator: Operator, principal: Principal) -> wire.OperatorAnswer:
+    """An operator with those of its brands that the caller reaches."""
     return wire.OperatorAnswer(
         id=operator.id,
         path=operator.id,
@@ -167,5 +169,6 @@ def _answer(operator: Operator) -> wire.OperatorAnswer:
                 created_timestamp=brand.created_ms,
             )
             for brand in operator.brands
+            if principal.reaches(f"{operator.id}:{brand.id}")
         ],
     )

@@ -10,12 +10,13 @@ from jackpotd.edge.exchange import Incoming, Outgoing, answer, page_of
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import Assignment, CatalogEntity, Source
 from jackpotd.wire.rendering import source_answer
 
-_SOURCES = msgspec.json.Decoder(list[wire.SourceDoc])
-_ASSIGN = msgspec.json.Decoder(wire.AssignDoc)
-_UNASSIGN = msgspec.json.Decoder(wire.UnassignDoc)
+_SOURCES = codec.decoder(list[wire.SourceDoc])
+_ASSIGN = codec.decoder(wire.AssignDoc)
+_UNASSIGN = codec.decoder(wire.UnassignDoc)
 
 
 class Sources:

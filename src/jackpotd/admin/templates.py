@@ -1,16 +1,20 @@
 """Templates: create, publish, list, get, and give birth to instances from them (contract §8, §9)."""
 
+from typing import Any
+
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from jackpotd.admin.context import AdminContext, conflict, not_found
 from jackpotd.admin.instances import instance_answer
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of
+from jackpotd.edge.guard import forbidden
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import codec
 from jackpotd.wire import template as template_wire
 from jackpotd.wire.catalog_records import (
     CatalogEntity,
@@ -21,7 +25,7 @@ from jackpotd.wire.catalog_records import (
 )
 from jackpotd.wire.errors import RequestRefused, invalid
 
-_INSTANTIATE = msgspec.json.Decoder(wire.InstantiateDoc)
+_INSTANTIATE = codec.decoder(wire.InstantiateDoc)
 
 
 class Templates:
@@ -38,7 +42,7 @@ class Templates:
             shown
             for template in self._context.catalog.templates.values()
             if principal.reaches(template.owner_id) and (not owner or owner == template.owner_id)
-            for shown in [_answer(template)]
+            for shown in [_shown(template)]
             if not name or name == shown.name
         ]
         fields = {
@@ -47,12 +51,13 @@ class Templates:
             "owner_id": lambda template: template.owner_id,
             "created_timestamp": lambda template: template.created_timestamp,
         }
-        return answer(page_of(request, found, fields, self._context.list_limit_max))
+        page = page_of(request, found, fields, self._context.list_limit_max)
+        return answer([shown.document for shown in page])
 
     async def get(self, request: Incoming) -> Outgoing:
         """Get one template; `owner_id` tells apart equal ids of several owners."""
         principal = self._context.reader(request, Resource.TEMPLATES)
-        return answer(_answer(self._template(principal, request)))
+        return answer(_shown(self._template(principal, request)).document)
 
     def _template(self, principal: Principal, request: Incoming) -> Template:
         template_id = request.path["template_id"]
@@ -60,12 +65,13 @@ class Templates:
         found = [
             template
             for template in self._context.catalog.templates.values()
-            if template.id == template_id
-            and principal.reaches(template.owner_id)
-            and (not owner or owner == template.owner_id)
+            if template.id == template_id and (not owner or owner == template.owner_id)
         ]
         if not found:
             raise not_found(f"template {template_id}")
+        found = [template for template in found if principal.reaches(template.owner_id)]
+        if not found:
+            raise forbidden(f"template {template_id}")
         if len(found) > 1:
             message = f"several owners have a template {template_id}; name one with owner_id"
             raise RequestRefused(Code.INVALID_REQUEST, message)
@@ -93,7 +99,7 @@ class Templates:
             return [template]
 
         await self._context.change(principal, change)
-        return answer(_answer(template), 201)
+        return answer(_shown(template).document, 201)
 
     def _allowed_brands(self, document: template_wire.TemplateDoc) -> list[str]:
         for index, brand in enumerate(document.allowed_brands or ()):
@@ -114,7 +120,7 @@ class Templates:
             return [msgspec.structs.replace(known, published=True)]
 
         await self._context.change(principal, change)
-        return answer(_answer(self._context.catalog.templates[at]))
+        return answer(_shown(self._context.catalog.templates[at]).document)
 
     async def instantiate(self, request: Incoming) -> Outgoing:
         """Create an instance from a published template."""
@@ -165,13 +171,24 @@ class Templates:
         )
 
 
-def _answer(template: Template) -> wire.TemplateAnswer:
-    document = template_wire.DECODER.decode(template.document)
-    return wire.TemplateAnswer(
-        id=template.id,
-        owner_id=template.owner_id,
-        name=document.name,
-        status="Published" if template.published else "Draft",
-        created_timestamp=template.created_ms,
-        template=template.document,
-    )
+class _Shown(Struct, frozen=True):
+    """A template's answer beside the fields that lists sort and filter by."""
+
+    id: str
+    owner_id: str
+    name: str
+    created_timestamp: int
+    document: dict[str, Any]
+
+
+def _shown(template: Template) -> _Shown:
+    """The template as it was written, with its id, whether it can be instantiated, and when it was created."""
+    document = msgspec.json.decode(template.document, type=dict[str, Raw])
+    shown = {
+        **document,
+        "id": template.id,
+        "status": "Published" if template.published else "Draft",
+        "created_timestamp": template.created_ms,
+    }
+    name = msgspec.json.decode(document["name"], type=str)
+    return _Shown(template.id, template.owner_id, name, template.created_ms, shown)

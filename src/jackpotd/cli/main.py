@@ -55,6 +55,29 @@ def serve(config: Path | None, data_dir: Path | None, demo: bool) -> None:
 
 @main.command()
 @click.option(
+    "--contributions",
+    type=click.IntRange(min=1),
+    help="End after so many contributions; without it, Ctrl-C ends the demo.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the demo's data live. Default: a new temporary directory, which is kept.",
+)
+def demo(contributions: int | None, data_dir: Path | None) -> None:
+    """Serve the demo data and drive simulated players through the HTTP API.
+
+    Shows pots, rates, latencies and wins live. At the end the data directory is verified: exit code 0 only if all
+    contributions were answered and the ledger balances.
+    """
+    from jackpotd.cli.demo import run_demo  # noqa: PLC0415 - `--help` stays quick
+
+    settings = settings_of(None, data_dir)
+    sys.exit(run_demo(settings, contributions=contributions, is_fresh=data_dir is None))
+
+
+@main.command()
+@click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,

@@ -34,12 +34,14 @@ def payable(value: int, winner: Winner) -> tuple[int, int]:
 def pay(state: Instance, tipped: list[int], winner: Winner) -> list[InstanceEvent]:
     """The events of all pots that this contribution wins, in the order in which they are paid.
 
-    A pot that cannot pay one minor unit of the player's currency is not won; its tip is gone.
+    What each pot pays is fixed before any of them is paid, so the order changes no amount. A pot that cannot pay one
+    minor unit of the player's currency is not won; its tip is gone.
     """
-    able = [index for index in tipped if payable(state.pots[index].value, winner)[0] > 0]
+    amounts = {index: payable(state.pots[index].value, winner) for index in tipped}
+    able = [index for index in tipped if amounts[index][0] > 0]
     events: list[InstanceEvent] = []
     for index in _selected(state, able):
-        for event in _won(state, index, winner):
+        for event in _won(state, index, winner, *amounts[index]):
             events.append(event)
             state = evolve(state, event)
     return events
@@ -57,9 +59,8 @@ def _selected(state: Instance, able: list[int]) -> list[int]:
             return [min(able, key=lambda index: state.pots[index].value)]
 
 
-def _won(state: Instance, index: int, winner: Winner) -> list[InstanceEvent]:
+def _won(state: Instance, index: int, winner: Winner, win: int, paid: int) -> list[InstanceEvent]:
     rules, pot = state.rules.pots[index], state.pots[index]
-    win, paid = payable(pot.value, winner)
     is_last = is_last_cycle(rules, pot)
     from_reserve, deficit = (0, 0) if is_last else _reseed(rules, pot)
     won = PotWon(

@@ -10,6 +10,8 @@ import msgspec
 from quart_schema import DataSource, OpenAPIProvider
 from quart_schema.typing import Model
 
+from jackpotd.wire.codec import IncomingAmount
+
 _REF_TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -51,8 +53,17 @@ class MsgspecProvider(OpenAPIProvider):
 
 
 def _schema(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    (schema,), components = msgspec.json.schema_components([model], ref_template=_REF_TEMPLATE)
+    (schema,), components = msgspec.json.schema_components(
+        [model], schema_hook=_amount_schema, ref_template=_REF_TEMPLATE
+    )
     return schema, components
+
+
+def _amount_schema(kind: type) -> dict[str, Any]:
+    if kind is IncomingAmount:
+        # Numbers are what clients send; strings are accepted, and both are read exactly.
+        return {"type": "number"}
+    raise NotImplementedError(kind)
 
 
 def _description(model: Any) -> str:

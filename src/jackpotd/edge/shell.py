@@ -24,7 +24,7 @@ from quart_schema import (
 )
 from quart_schema.openapi import HttpSecurityScheme
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from jackpotd import __version__
 from jackpotd.edge.exchange import Handler, Incoming, Outgoing, http_date, refuse, serve
@@ -175,7 +175,10 @@ def _answer_errors(app: Quart, shell: Shell) -> None:
         message = f"{request.method} {request.path}: {error.name}"
         if status == 413:
             message = f"the body is larger than {shell.body_bytes_max} bytes"
-        return respond(code, message, status)
+        response = respond(code, message, status)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
     @app.errorhandler(Exception)
     async def defect(_error: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import msgspec
 from msgspec import Struct
 from quart_trio import QuartTrio
 
@@ -145,4 +144,4 @@ def _public_routes(parts: GatewayParts) -> list[Route]:
     ]
 
 
-_CREDENTIALS = msgspec.json.Decoder(wire.Credentials)
+_CREDENTIALS = codec.decoder(wire.Credentials)

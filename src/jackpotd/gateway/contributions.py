@@ -27,9 +27,9 @@ KEY_BYTES_MAX = 255
 PLAYER_ID_BYTES_MAX = 255
 METADATA_BYTES_MAX = 64 * 1024
 
-_SOURCE_V1 = msgspec.json.Decoder(wire.SourceContributionV1)
-_INSTANCE_V1 = msgspec.json.Decoder(wire.InstanceContributionV1)
-_V2 = msgspec.json.Decoder(wire.ContributionV2)
+_SOURCE_V1 = codec.decoder(wire.SourceContributionV1)
+_INSTANCE_V1 = codec.decoder(wire.InstanceContributionV1)
+_V2 = codec.decoder(wire.ContributionV2)
 _FINGERPRINT = msgspec.json.Encoder()
 
 
@@ -145,7 +145,7 @@ def _from_v1(
         segments=segments,
         vertical=None,
         currency=message.currency,
-        wager=codec.units(message.base_wager, "$.base_wager"),
+        wager=message.base_wager.units,
         reference_type="gameround",
         reference_id=message.gameround_id,
         with_links=False,
@@ -171,7 +171,7 @@ def _from_v2(message: wire.ContributionV2, request: Incoming) -> ContributionReq
         segments=None if player.segments is None else tuple(player.segments),
         vertical=options.vertical_id,
         currency=message.base_wager.currency,
-        wager=codec.units(message.base_wager.value, "$.base_wager.value"),
+        wager=message.base_wager.value.units,
         reference_type=message.source.type,
         reference_id=message.source.id,
         with_links=options.allow_linked_contributions is not False,

@@ -1,7 +1,5 @@
 """Opt-ins over HTTP: v1 for one instance, v2 with links (contract §4)."""
 
-import msgspec
-
 from jackpotd.core.rejections import Rejection
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, refused_by
 from jackpotd.edge.guard import Guard, require_reach
@@ -13,8 +11,8 @@ from jackpotd.wire import codec
 from jackpotd.wire import gateway_messages as wire
 from jackpotd.wire.errors import error_body
 
-_V1 = msgspec.json.Decoder(wire.OptInV1)
-_V2 = msgspec.json.Decoder(wire.OptInV2)
+_V1 = codec.decoder(wire.OptInV1)
+_V2 = codec.decoder(wire.OptInV2)
 
 
 class OptIns:
@@ -38,9 +36,7 @@ class OptIns:
                 player_id=message.player_id,
                 country=message.player_country,
                 opt_in=message.opt_in,
-                preferred=None
-                if preferred is None
-                else codec.units(preferred, "$.contribution_value"),
+                preferred=None if preferred is None else preferred.units,
                 preferred_currency=message.contribution_currency,
                 with_links=False,
             )
@@ -68,9 +64,7 @@ class OptIns:
                 player_id=message.player.id,
                 country=message.player.country,
                 opt_in=message.opt_in,
-                preferred=None
-                if preference is None
-                else codec.units(preference.value, "$.contribution_preference.value"),
+                preferred=None if preference is None else preference.value.units,
                 preferred_currency=None if preference is None else preference.currency,
                 with_links=bool(message.opt_linked),
             )

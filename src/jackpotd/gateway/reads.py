@@ -67,6 +67,16 @@ class Reads:
     def _reader(self, request: Incoming) -> Principal:
         return self._guard.principal(request, Resource.JACKPOTS)
 
+    def _brand(self, principal: Principal, request: Incoming) -> str:
+        """The brand of the path, `operator:brand`, if the caller reaches it."""
+        brand = request.path["brand_id"]
+        if brand.count(":") != 1:
+            raise RequestRefused(Code.INVALID_REQUEST, "brand_id must be operator:brand")
+        require_reach(principal, brand)
+        if not self._catalog.brand_exists(brand):
+            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
+        return brand
+
     async def sources(self, request: Incoming) -> Outgoing:
         """List the sources that an owner can contribute through.
 
@@ -93,10 +103,7 @@ class Reads:
     async def instance_by_source(self, request: Incoming) -> Outgoing:
         """Get the instance that a source gives to a player, with the player's opt-in status if one is named."""
         principal = self._reader(request)
-        brand = request.path["brand_id"]
-        require_reach(principal, brand)
-        if not self._catalog.brand_exists(brand):
-            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
+        brand = self._brand(principal, request)
         segments = request.query.get("segments")
         state = self._router.visible_instance(
             request.path["source_id"],
@@ -162,10 +169,7 @@ class Reads:
     async def currencies(self, request: Incoming) -> Outgoing:
         """Get the multipliers of a brand; the default ones where it has none of its own."""
         principal = self._reader(request)
-        brand = request.path["brand_id"]
-        require_reach(principal, brand)
-        if not self._catalog.brand_exists(brand):
-            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
+        brand = self._brand(principal, request)
         found = self._catalog.multipliers_for(brand)
         if found is None:
             raise RequestRefused(Code.CURRENCY_MULTIPLIERS_NOT_FOUND, brand)
@@ -239,7 +243,6 @@ def _winner_answer(state: Instance, row: rows.WinnerRow) -> wire.WinnerAnswer:
         instance_id=state.definition.instance_id,
         pot_id=state.rules.pots[row.pot].id,
         player_id=row.player_id,
-        ext_player_id=row.player_id,
         brand_id=row.brand,
         timestamp=row.at_ms,
         win_amount=codec.amount(row.paid),

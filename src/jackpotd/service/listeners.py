@@ -7,7 +7,13 @@ from typing import cast
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
-from hypercorn.typing import ASGIFramework
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
 from msgspec import Struct
 from quart_trio import QuartTrio
 
@@ -15,6 +21,7 @@ from jackpotd.service.settings import Bind
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
+_KEEP_ALIVE_REQUESTS_MAX = 1_000_000
 _HEADERS_BYTES_MAX = 64 * 1024
 
 
@@ -55,6 +62,24 @@ def bind(name: str, address: Bind) -> Listener:
     return Listener(name, bound)
 
 
+def _finishing(app: ASGIFramework) -> ASGIFramework:
+    """The same application, whose last message of a response is always sent to its end.
+
+    Hypercorn tells the application of a disconnect while it still handles that message; Quart-Trio then cancels the
+    sender, and the connection would never be watched for idleness again: no keep-alive limit, no close at a stop.
+    """
+
+    async def finishing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async def send_all(message: ASGISendEvent) -> None:
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            with trio.CancelScope(shield=is_last):
+                await send(message)
+
+        await app(scope, receive, send_all)
+
+    return finishing
+
+
 async def serve_app(
     app: QuartTrio,
     listener: Listener,
@@ -78,5 +103,6 @@ async def serve_app(
     config.accesslog = None
     config.errorlog = None
     # Quart has its own, equal, types for ASGI scopes and events.
-    framework = cast("ASGIFramework", app)
+    config.keep_alive_max_requests = _KEEP_ALIVE_REQUESTS_MAX
+    framework = _finishing(cast("ASGIFramework", app))
     await serve(framework, config, shutdown_trigger=shutdown, task_status=task_status)

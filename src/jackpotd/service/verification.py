@@ -1,7 +1,4 @@
-"""`verify`: opens a data directory for reading, beside a running server or not,
-
-And compares everything with the journal.
-"""
+"""`verify`: opens a data directory for reading, beside a running server or not, and compares it with its journals."""
 
 from msgspec import Struct
 

@@ -34,9 +34,8 @@ Strategy = Literal["Highest", "Lowest", "All"]
 
 SCALE: Final = 10**8
 DRAWS: Final = 2**64
-NEAR: Final = (
-    2  # a draw this near to the threshold is for the last digits of an exponential to decide
-)
+# A draw or a threshold this near is for the last digits of an exponential to decide.
+NEAR: Final = 2
 ZERO: Final = Fraction(0)
 
 # ISO 4217, list one: every currency that does not have two decimals.
@@ -752,6 +751,8 @@ class ReferenceInstance:
             self.deficits.slack += reserve.slack
         if rules.reseeds_whole_reserve and reserve.most > rules.min_reseed:
             pot.value.slack += reserve.slack
+        if rules.reseeds_whole_reserve or reserve.most <= rules.min_reseed:
+            reserve.slack = min(reserve.slack, Fraction(self._carry))  # empty here and there
         reserve.exact -= taken
         pot.value.exact += taken + deficit
         self.deficits.exact += deficit

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct, field
 
 from jackpotd.core.state import Status
-from jackpotd.wire.gateway_messages import Amount, Currency, IncomingAmount, Text
+from jackpotd.wire.gateway_messages import Amount, Currency, Text
 from jackpotd.wire.template import Key, OwnerPath, Strict
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -163,18 +163,7 @@ class CurrenciesDoc(Strict, frozen=True):
     """`PUT /config/currencies/{brand_id}` and `…/default`; the base currency counts 1."""
 
     base_currency: Currency
-    multipliers: dict[Currency, IncomingAmount]
-
-
-class TemplateAnswer(Struct, frozen=True):
-    """A template as it was written, with its id and whether it can be instantiated."""
-
-    id: str
-    owner_id: str
-    name: str
-    status: Literal["Draft", "Published"]
-    created_timestamp: int
-    template: Raw
+    multipliers: dict[Currency, Raw]
 
 
 class InstantiateDoc(Strict, frozen=True):

@@ -4,12 +4,11 @@ Names and shapes are the documents' own (`gateway-operator-api`, `contributing-v
 the rest. Unknown fields are ignored: integrators send extras. Amounts come in as numbers or strings, exact.
 """
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from jackpotd.wire.codec import null
+from jackpotd.wire.codec import IncomingAmount, null
 
 Id = Annotated[str, Meta(min_length=1, max_length=255)]
 BrandPath = Annotated[
@@ -21,8 +20,6 @@ BrandPath = Annotated[
 ]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z0-9]{3,8}$", description="ISO 4217 code")]
 Amount = Annotated[Raw, Meta(extra_json_schema={"type": "number"}, description="exact decimal")]
-# Numbers are what clients send; strings are accepted, and both are read exactly.
-IncomingAmount = Annotated[Decimal, Meta(extra_json_schema={"type": "number", "format": "decimal"})]
 Opaque = Annotated[Raw, Meta(description="any JSON, passed through")]
 Text = Annotated[str, Meta(max_length=1024)]
 
@@ -30,7 +27,7 @@ Text = Annotated[str, Meta(max_length=1024)]
 class Credentials(Struct, frozen=True):
     """Who asks for a token."""
 
-    username: Id
+    username: Text
     password: Text
 
 
@@ -275,7 +272,6 @@ class WinnerAnswer(Struct, frozen=True):
     instance_id: str
     pot_id: str
     player_id: str
-    ext_player_id: str
     brand_id: str
     timestamp: int
     win_amount: Amount

@@ -4,14 +4,12 @@ Unknown fields are refused with their path. So is every feature of the contract 
 template that is accepted behaves as it says.
 """
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from jackpotd.core import rules as core
-from jackpotd.wire.codec import units
+from jackpotd.wire.codec import IncomingAmount, decode_part, decoder
 from jackpotd.wire.errors import RequestRefused, invalid
 from jackpotd.wire.gateway_messages import BrandPath, Currency
 
@@ -30,17 +28,17 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class FixedDoc(Strict, frozen=True):
-    Fixed: Decimal
+    Fixed: IncomingAmount
 
 
 class Percent(Strict, frozen=True):
-    Percentage: Decimal
+    Percentage: IncomingAmount
 
 
 class RangeDoc(Strict, frozen=True):
-    min: Decimal
-    max: Decimal
-    default: Decimal
+    min: IncomingAmount
+    max: IncomingAmount
+    default: IncomingAmount
 
 
 class VariableDoc(Strict, frozen=True):
@@ -51,13 +49,13 @@ class ContributionRulesDoc(Strict, frozen=True):
     opt_in_required: bool
     # One of Fixed, Percentage, Variable: externally tagged, so the tag is looked at before the shape.
     contribution_type: dict[str, Raw]
-    currency_values: dict[Currency, RangeDoc] | None = None
-    operator_contribution_percentage: Decimal = Decimal(0)
+    currency_values: dict[Currency, Raw] = field(default_factory=dict)
+    operator_contribution_percentage: IncomingAmount | None = None
 
 
 class SeedStrategyDoc(Strict, frozen=True):
-    initial_seed_value: Decimal
-    min_reseed_value: Decimal
+    initial_seed_value: IncomingAmount
+    min_reseed_value: IncomingAmount
     fund_strategy: Literal["CollectToMinReseed", "CollectAlways"] = "CollectToMinReseed"
     reseed_strategy: Literal["Full", "WholeReserve"] = "Full"
     open_when_funded: bool = False
@@ -65,7 +63,7 @@ class SeedStrategyDoc(Strict, frozen=True):
 
 class HitRateDoc(Strict, frozen=True):
     max_magic_number: int
-    cost_per_attempt: Decimal
+    cost_per_attempt: IncomingAmount
 
 
 class PotDoc(Strict, frozen=True):
@@ -76,7 +74,7 @@ class PotDoc(Strict, frozen=True):
     pot_types: list[dict[str, Raw]]
     is_progressive: bool = True
     max_instantiation_count: int | None = None
-    max_pot_value: Decimal | None = None
+    max_pot_value: IncomingAmount | None = None
     supports_external_trigger: bool = False
     criteria: dict[str, Any] | None = None
     community_payout: dict[str, Any] | None = None
@@ -99,11 +97,12 @@ class TemplateDoc(Strict, frozen=True):
     allowed_segments: list[str] | None = None
     allowed_verticals: list[str] | None = None
     win_selector_strategy: Literal["Highest", "Lowest", "All"] = "Highest"
-    withhold_wins_above: Decimal | None = None
+    withhold_wins_above: IncomingAmount | None = None
     raffle: dict[str, Any] | None = None
 
 
-DECODER = msgspec.json.Decoder(TemplateDoc)
+DECODER = decoder(TemplateDoc)
+_VALUES = "$.contribution_rules.currency_values"
 
 
 def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
@@ -117,6 +116,7 @@ def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
         RequestRefused: a value that cannot be, a relation that does not hold, or a feature that this version lacks.
     """
     _refuse_unavailable(doc)
+    operator_share = doc.contribution_rules.operator_contribution_percentage
     rules = core.Rules(
         currency=doc.currency,
         allowed_brands=frozenset(brands if doc.allowed_brands is None else doc.allowed_brands),
@@ -127,16 +127,11 @@ def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
         opt_in_required=doc.contribution_rules.opt_in_required,
         contribution=_contribution(doc.contribution_rules.contribution_type),
         currency_values={
-            code: _range(value, f"$.contribution_rules.currency_values.{code}")
-            for code, value in (doc.contribution_rules.currency_values or {}).items()
+            code: _range(decode_part(RangeDoc, value, f"{_VALUES}.{code}"))
+            for code, value in doc.contribution_rules.currency_values.items()
         },
-        operator_share=units(
-            doc.contribution_rules.operator_contribution_percentage,
-            "$.contribution_rules.operator_contribution_percentage",
-        ),
-        house_share=units(
-            doc.house_hold_contribution.Percentage, "$.house_hold_contribution.Percentage"
-        ),
+        operator_share=0 if operator_share is None else operator_share.units,
+        house_share=doc.house_hold_contribution.Percentage.units,
         win_selector=core.WinSelector(doc.win_selector_strategy),
         pots=tuple(_pot(pot, f"$.pots[{index}]") for index, pot in enumerate(doc.pots)),
     )
@@ -177,35 +172,24 @@ def _tagged(value: dict[str, Raw], path: str) -> tuple[str, Raw]:
     return next(iter(value.items()))
 
 
-def _convert(value: Raw, kind: Any, path: str) -> Any:
-    try:
-        return msgspec.json.decode(value, type=kind)
-    except msgspec.ValidationError as error:
-        # msgspec counts paths from the value; the client's start at the body.
-        message, _, at = str(error).partition(" - at `$")
-        raise invalid(f"{path}{at.rstrip('`')}", message) from None
-
-
 def _contribution(value: dict[str, Raw]) -> core.Fixed | core.Percentage | core.Variable:
     base = "$.contribution_rules.contribution_type"
     kind, content = _tagged(value, base)
     path = f"{base}.{kind}"
     match kind:
         case "Fixed":
-            return core.Fixed(units(_convert(content, Decimal, path), path))
+            return core.Fixed(decode_part(IncomingAmount, content, path).units)
         case "Percentage":
-            return core.Percentage(units(_convert(content, Decimal, path), path))
+            return core.Percentage(decode_part(IncomingAmount, content, path).units)
         case "Variable":
-            return core.Variable(_range(_convert(content, RangeDoc, path), path))
+            return core.Variable(_range(decode_part(RangeDoc, content, path)))
         case _:
             raise invalid(path, "is none of Fixed, Percentage, Variable")
 
 
-def _range(value: RangeDoc, path: str) -> core.ValueRange:
+def _range(value: RangeDoc) -> core.ValueRange:
     return core.ValueRange(
-        minimum=units(value.min, f"{path}.min"),
-        maximum=units(value.max, f"{path}.max"),
-        default=units(value.default, f"{path}.default"),
+        minimum=value.min.units, maximum=value.max.units, default=value.default.units
     )
 
 
@@ -214,10 +198,10 @@ def _pot(pot: PotDoc, path: str) -> core.PotRules:
     return core.PotRules(
         id=pot.id,
         is_progressive=pot.is_progressive,
-        share=units(pot.contribution.Percentage, f"{path}.contribution.Percentage"),
-        seed_share=units(pot.seed_contribution.Percentage, f"{path}.seed_contribution.Percentage"),
-        initial_seed=units(seed.initial_seed_value, f"{path}.seed_strategy.initial_seed_value"),
-        min_reseed=units(seed.min_reseed_value, f"{path}.seed_strategy.min_reseed_value"),
+        share=pot.contribution.Percentage.units,
+        seed_share=pot.seed_contribution.Percentage.units,
+        initial_seed=seed.initial_seed_value.units,
+        min_reseed=seed.min_reseed_value.units,
         fund_strategy=core.FundStrategy(seed.fund_strategy),
         reseed_strategy=core.ReseedStrategy(seed.reseed_strategy),
         cycles_max=pot.max_instantiation_count,
@@ -233,8 +217,5 @@ def _hit_rate(value: dict[str, Raw], path: str) -> core.HitRate:
         raise invalid(f"{path}.{kind}", "asks for a feature that this version does not have")
     if kind != "HitRate":
         raise invalid(f"{path}.{kind}", "is none of HitRate, Value, Time")
-    doc: HitRateDoc = _convert(content, HitRateDoc, f"{path}.HitRate")
-    return core.HitRate(
-        outcomes=doc.max_magic_number,
-        cost_units=units(doc.cost_per_attempt, f"{path}.HitRate.cost_per_attempt"),
-    )
+    doc = decode_part(HitRateDoc, content, f"{path}.HitRate")
+    return core.HitRate(outcomes=doc.max_magic_number, cost_units=doc.cost_per_attempt.units)

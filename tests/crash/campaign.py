@@ -1,0 +1,228 @@
+"""A campaign against one data directory: lives of the server, and how each of them ends.
+
+A round is one life: start, look at everything, send, and die at a moment of the plan's choosing;
+then, while nothing runs, `verify` and the book are asked whether everything is as it must be.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+import jackpotd
+from jackpotd.testing.server_process import ServerProcess
+
+from .audit import audit, map_sources
+from .book import Book
+from .calls import Caller, open_client
+from .clients import Client, Trigger
+from .history import History
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+ROUND_TIMEOUT_S: Final = 60.0
+VERIFY_TIMEOUT_S: Final = 60.0
+CLIENTS: Final = 24
+PLAYERS_READ: Final = 4
+DEATHS_IN_RECOVERY: Final = (0.3, 1.1)  # of the time that a start takes
+_SOURCE_ROOT: Final = Path(jackpotd.__file__).resolve().parents[1]
+
+
+class Death(StrEnum):
+    """When, in its life, the server has to die; `TERM` is the one that it may prepare for."""
+
+    RECOVERY = "while it starts"
+    READY = "right after the ready line"
+    SENT = "when so many requests have been sent"
+    ANSWERED = "when so many requests have been answered"
+    TERM = "by SIGTERM, when so many requests have been answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One round; `fuse_s` varies the moment within a request's life, which no event shows."""
+
+    death: Death
+    threshold: int = 0
+    clients: int = 0
+    fuse_s: float = 0.0
+    start_share: float = 0.0
+    checkpoint_interval_s: float = 2.0
+    checkpoint_rows_max: int = 2000
+    verify_beside: bool = False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "JACKPOTD_JOURNAL_CHECKPOINT_INTERVAL_S": str(self.checkpoint_interval_s),
+            "JACKPOTD_JOURNAL_CHECKPOINT_ROWS_MAX": str(self.checkpoint_rows_max),
+        }
+
+
+def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...]) -> Plan:
+    """A round at random: small thresholds are as likely as large ones, bursts as trickles."""
+    is_tight = rng.random() < 0.6
+    return Plan(
+        death=rng.choices(deaths, weights)[0],
+        threshold=int(2 ** rng.uniform(0, 8)),
+        clients=rng.choice((2, 6, 12, CLIENTS)),
+        fuse_s=rng.choice((0.0, rng.uniform(0, 0.01))),
+        start_share=rng.uniform(*DEATHS_IN_RECOVERY),
+        checkpoint_interval_s=0.05 if is_tight else 2.0,
+        checkpoint_rows_max=rng.choice((1, 2, 5)) if is_tight else 2000,
+        verify_beside=rng.random() < 0.2,
+    )
+
+
+class Campaign:
+    """One directory, its clients, their book, and the journal as far as it has been read."""
+
+    def __init__(self, data_dir: Path, seed: int) -> None:
+        self.data_dir: Final = data_dir
+        self.book: Final = Book()
+        self.history: Final = History(data_dir)
+        self.rng: Final = Random(f"{seed} campaign")  # noqa: S311 - a workload, not a secret
+        self._clients = [Client(str(number), str(seed), self.book) for number in range(CLIENTS)]
+        self._tokens = ("", "")
+        self._start_s = 0.5
+
+    async def begin(self) -> None:
+        """The first life: fill the directory, log in, map sources; the tokens serve for good."""
+        async with self._life(Plan(Death.TERM)) as server:
+            await server.start()
+            async with open_client() as client:
+                gateway = Caller(client, server.gateway_url, None)
+                admin = Caller(client, server.admin_url, None)
+                name, login = "event-processor", "/authenticate/service"
+                body = {"username": name, "password": f"{name}-demo"}
+                service = (await gateway.post(login, body)).successful()["token"]
+                body = {"username": "admin", "password": "admin-demo"}
+                person = (await admin.post("/accounts/auth", body)).successful()["token"]
+                self._tokens = (service, person)
+                await map_sources(Caller(client, server.admin_url, person))
+            await self.kill(server)
+
+    async def round(self, plan: Plan) -> None:
+        """One life and its end, then the reckoning."""
+        self.book.open_ends.clear()
+        async with self._life(plan) as server:
+            if await self._start(server, plan):
+                await self._live(server, plan)
+        await self.reckon()
+        if plan.death is Death.TERM:
+            self.book.check_nothing_hangs()
+
+    async def finish(self) -> None:
+        """The last life: everything that is open is asked for, and everything is looked at."""
+        async with self._life(Plan(Death.TERM)) as server:
+            await server.start()
+            async with self._callers(server) as (gateway, admin):
+                async with trio.open_nursery() as nursery:
+                    for client in self._clients:
+                        nursery.start_soon(client.finish, gateway)
+                self.history.read_on()
+                self.book.reckon(self.history)
+                players = [player for client in self._clients for player in client.players]
+                await audit(self.history, gateway, admin, players)
+                await self.verify()
+            assert await server.stop() == 0
+        await self.reckon()
+        self.history.check_whole()
+        assert not any(client.has_pending for client in self._clients)
+
+    async def reckon(self) -> None:
+        """While the server is down: the directory verifies, and the book agrees with it."""
+        await self.verify()
+        self.history.read_on()
+        self.book.reckon(self.history)
+
+    async def verify(self) -> None:
+        """`python -m jackpotd verify` on the directory, beside the server or not."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("JACKPOTD_")}
+        with trio.fail_after(VERIFY_TIMEOUT_S):
+            done = await trio.run_process(
+                [sys.executable, "-m", "jackpotd", "verify", "--data-dir", str(self.data_dir)],
+                capture_stdout=True,
+                stderr=subprocess.STDOUT,
+                check=False,
+                env=inherited | {"PYTHONPATH": str(_SOURCE_ROOT)},
+            )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")
+
+    async def kill(self, server: ServerProcess) -> None:
+        await server.kill()
+        self.book.tally["kills"] += 1
+
+    @asynccontextmanager
+    async def _life(self, plan: Plan) -> AsyncIterator[ServerProcess]:
+        server = ServerProcess(self.data_dir, environment=plan.environment)
+        try:
+            with trio.fail_after(ROUND_TIMEOUT_S):
+                yield server
+        except BaseException as error:
+            error.add_note(f"in {plan}; the server's last words:\n{await server.stderr_tail()}")
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                await server.close()
+
+    async def _start(self, server: ServerProcess, plan: Plan) -> bool:
+        """Whether the server has lived to say that it is ready."""
+        if plan.death is not Death.RECOVERY:
+            before = trio.current_time()
+            await server.start()
+            self._start_s = trio.current_time() - before
+            return True
+        with trio.move_on_after(self._start_s * plan.start_share) as scope:
+            await server.start()
+        if scope.cancelled_caught:
+            await server.close()
+            self.book.tally["kills"] += 1
+            self.book.tally["kills while starting"] += 1
+        return not scope.cancelled_caught
+
+    async def _live(self, server: ServerProcess, plan: Plan) -> None:
+        async with self._callers(server) as (gateway, admin):
+            if plan.death in {Death.READY, Death.RECOVERY}:
+                await self.kill(server)
+                return
+            clients = self.rng.sample(self._clients, plan.clients)
+            sampled = [self.rng.choice(client.players) for client in clients[:PLAYERS_READ]]
+            await audit(self.history, gateway, admin, sampled)
+            counts = plan.threshold if plan.death is Death.SENT else None
+            trigger = Trigger(sent=counts, answered=None if counts else plan.threshold)
+            async with trio.open_nursery() as nursery:
+                for client in clients:
+                    nursery.start_soon(client.run, gateway, trigger)
+                if plan.verify_beside:
+                    await self.verify()
+                    self.book.tally["verified beside"] += 1
+                await trigger.fired.wait()
+                await trio.sleep(plan.fuse_s)  # not to wait for anything: the moment is the plan's
+                await self._end(server, plan)
+
+    async def _end(self, server: ServerProcess, plan: Plan) -> None:
+        if plan.death is Death.TERM:
+            assert await server.stop() == 0
+            self.book.tally["stops"] += 1
+        else:
+            await self.kill(server)
+
+    @asynccontextmanager
+    async def _callers(self, server: ServerProcess) -> AsyncIterator[tuple[Caller, Caller]]:
+        service, person = self._tokens
+        async with open_client() as client:
+            yield (
+                Caller(client, server.gateway_url, service),
+                Caller(client, server.admin_url, person),
+            )

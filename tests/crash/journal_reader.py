@@ -1,0 +1,217 @@
+"""The journal as evidence: read through LMDB alone, by the format that `wire/records` documents.
+
+Shares no code with the program, so a reader of ours that is wrong in the same way as the writer
+cannot hide anything. Opened for reading only, beside a running server or on a dead one's files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import lmdb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SEQ_BYTES: Final = 8
+_SEAL_KEY_BYTES: Final = 9
+_MAP_BYTES: Final = 1 << 36  # address space: a small map would break as soon as the server writes
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """An instance was born."""
+
+    seq: int
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Money came in."""
+
+    at_ms: int
+    round_id: str
+    brand: str
+    player_id: str
+    currency: str
+    amount: int
+    worth: int
+    operator_part: int
+    cycles: list[int]
+    draws: list[list[int]]
+    source_id: str | None
+    reference_type: str
+    reference_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Win:
+    """A pot was paid and seeded again."""
+
+    at_ms: int
+    round_id: str
+    brand: str
+    player_id: str
+    currency: str
+    pot: int
+    win: int
+    paid: int
+    player_rate: int
+    jackpot_rate: int
+    from_reserve: int
+    deficit: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class OptIn:
+    """A player opted in or out."""
+
+    at_ms: int
+    brand: str
+    player_id: str
+    opted_in: bool
+    preferred: int | None
+    preferred_currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The request behind a target's entry."""
+
+    operator: str
+    key: str | None
+    fingerprint: str
+    trace_id: str
+    accepted_ms: int
+    api_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened to one instance at once: an opt-in, or a contribution with what it won."""
+
+    seq: int
+    instance_id: str
+    contribution: Contribution | None
+    wins: tuple[Win, ...]
+    opt_in: OptIn | None
+    request: Request | None
+    links: tuple[str, ...]
+    cause: int | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRefusal:
+    """A linked instance refused its part."""
+
+    seq: int
+    cause: int
+    place: int
+    instance_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """All links of a request have answered."""
+
+    seq: int
+    cause: int
+    results: tuple[int, ...]
+    has_key: bool
+
+
+Record = Birth | Entry | LinkRefusal | Settlement
+
+
+class JournalReader:
+    """Reads on from where it stopped, and checks the chain of seals on the way."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.last_seq = -1
+        self._seal = b""
+
+    def read_on(self) -> Iterator[Record]:
+        """The records that were committed since the last call, in one read transaction."""
+        # Without a sync of its own a reader cannot change what it looks at.
+        env = lmdb.open(str(self._directory), readonly=True, max_dbs=0, map_size=_MAP_BYTES)
+        with closing(env), env.begin() as txn, txn.cursor() as cursor:
+            self._require_same_past(txn)
+            found = cursor.set_range((self.last_seq + 1).to_bytes(_SEQ_BYTES, "big"))
+            pending: list[bytes] = []
+            while found:
+                key, value = cursor.item()
+                seq = int.from_bytes(key[:_SEQ_BYTES], "big")
+                if len(key) == _SEAL_KEY_BYTES:
+                    self._take_seal(seq, value, pending)
+                else:
+                    assert seq == self.last_seq + 1, f"record {self.last_seq + 1} is missing"
+                    self.last_seq = seq
+                    pending.append(value)
+                    if seq:
+                        yield _record(seq, json.loads(value))
+                found = cursor.next()
+            assert not pending, "the journal does not end with a seal"
+
+    def _require_same_past(self, txn: Any) -> None:
+        """What was read before is still there, to the byte: the last seal covers all of it."""
+        if self.last_seq >= 0:
+            key = self.last_seq.to_bytes(_SEQ_BYTES, "big") + b"\x01"
+            assert txn.get(key) == self._seal, f"the seal of record {self.last_seq} has changed"
+
+    def _take_seal(self, seq: int, value: bytes, pending: list[bytes]) -> None:
+        digest = hashlib.sha256(self._seal)
+        for record in pending:
+            digest.update(len(record).to_bytes(4, "big") + record)
+        assert seq == self.last_seq, f"the seal of {seq} stands after record {self.last_seq}"
+        assert value == digest.digest(), f"the seal of record {seq} does not fit"
+        self._seal = value
+        pending.clear()
+
+
+def _record(seq: int, array: list[Any]) -> Record:
+    match array:
+        case ["I", _, instance_id, *_]:
+            return Birth(seq, instance_id)
+        case ["E", instance_id, events, request, links, cause, place, *_]:
+            return _entry(seq, instance_id, events, request, tuple(links), cause, place)
+        case ["L", cause, place, instance_id, code, message, *_]:
+            return LinkRefusal(seq, cause, place, instance_id, code, message)
+        case ["S", cause, results, key_digest, *_]:
+            return Settlement(seq, cause, tuple(results), key_digest is not None)
+    raise AssertionError(f"record {seq} is of no kind that this test knows: {array}")
+
+
+def _entry(
+    seq: int,
+    instance_id: str,
+    events: list[list[Any]],
+    request: list[Any] | None,
+    links: tuple[str, ...],
+    cause: int | None,
+    place: int,
+) -> Entry:
+    contribution, opt_in = None, None
+    wins = list[Win]()
+    for tag, *fields in events:
+        if tag == "c":
+            contribution = Contribution(*fields[:13])
+        elif tag == "o":
+            opt_in = OptIn(*fields[:6])
+        elif tag == "w":
+            wins.append(Win(*fields[:13]))
+        else:
+            raise AssertionError(f"record {seq}: nobody asked for an event {tag!r}")
+    assert (contribution is None) != (opt_in is None), f"record {seq}: {events}"
+    asked = None if request is None else Request(*request[:6])
+    return Entry(seq, instance_id, contribution, tuple(wins), opt_in, asked, links, cause, place)
