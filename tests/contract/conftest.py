@@ -14,10 +14,10 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -31,6 +31,7 @@ TEST_TIMEOUT_S: Final = 30.0
 REQUEST_TIMEOUT_S: Final = 20.0
 NEVER: Final = 1_000_000_000  # one in so many: a pot that no test will see won
 PASSWORD: Final = "Correct-Horse-7-Battery"
+LAB_RATES: Final = {"JPY": 160, "KWD": 0.5, "USD": 2, "GBP": 0.5}
 _PLAIN_HTTP: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares each client the CA bundle
 
 
@@ -138,20 +139,11 @@ class Lab:
     """An operator of the session's own: brand `one` with its own rates, brand `two` without."""
 
     operator: str
+    one: str
+    two: str
     service: str  # of the whole operator, as an account without units is
     service_one: str  # brand one only
     user: str  # a person who administers this operator
-    multipliers: Mapping[str, float] = field(
-        default_factory=lambda: {"JPY": 160, "KWD": 0.5, "USD": 2, "GBP": 0.5, "SEK": 10}
-    )
-
-    @property
-    def one(self) -> str:
-        return f"{self.operator}:one"
-
-    @property
-    def two(self) -> str:
-        return f"{self.operator}:two"
 
 
 class Platform:
@@ -245,8 +237,7 @@ class Platform:
         if linked is not None:
             body["linked_instance"] = linked
         created = await self.admin.post("/templates/instantiate", body)
-        instance_id: str = created.successful().body["id"]
-        return instance_id
+        return str(created.successful().body["id"])
 
     async def source(
         self, *instances: str, source_id: str | None = None, owner: str = brand
@@ -372,8 +363,7 @@ class Platform:
     # What anybody can see
 
     async def instance(self, instance_id: str) -> Json:
-        instance: Json = (await self.admin.get(f"/instances/{instance_id}")).successful().body
-        return instance
+        return dict((await self.admin.get(f"/instances/{instance_id}")).successful().body)
 
     async def pots(self, instance_id: str) -> dict[str, Decimal]:
         """pot id → its current value."""
@@ -385,22 +375,11 @@ class Platform:
 
     async def winners(self, instance_id: str, **params: str | int) -> list[Json]:
         path = f"/jackpots/instances/jackpot/{instance_id}/latest_winners"
-        winners: list[Json] = (await self.gateway.get(path, params)).successful().body
-        return winners
-
-    async def clock_moved(self) -> None:
-        """Return once the second in the server's `Date` header is another one."""
-        before = (await self.gateway.get("/health")).headers["Date"]
-        while before == (await self.gateway.get("/health")).headers["Date"]:
-            pass
+        return list((await self.gateway.get(path, params)).successful().body)
 
 
-class StartServer(Protocol):
-    """Starts a server on a directory of the test's own, for `async with`."""
-
-    def __call__(
-        self, *, environment: Mapping[str, str] | None = None
-    ) -> AbstractAsyncContextManager[tuple[ServerProcess, Platform]]: ...
+# Starts a server on a directory of the test's own, for `async with`.
+StartServer = Callable[..., AbstractAsyncContextManager[tuple[ServerProcess, Platform]]]
 
 
 def _client(*, idle_connections: int = 20) -> httpx.AsyncClient:
@@ -413,24 +392,23 @@ def _client(*, idle_connections: int = 20) -> httpx.AsyncClient:
 
 
 async def _log_in(client: httpx.AsyncClient, server: ServerProcess) -> Tokens:
-    nobody = Caller(client, lambda: server.gateway_url, None)
-    body = {"username": "event-processor", "password": "event-processor-demo"}
-    service = (await nobody.post("/authenticate/service", body)).successful().body["token"]
-    nobody = Caller(client, lambda: server.admin_url, None)
-    body = {"username": "admin", "password": "admin-demo"}
-    admin = (await nobody.post("/accounts/auth", body)).successful().body["token"]
-    return Tokens(service=service, admin=admin)
+    async def token(url: str, username: str) -> str:
+        body = {"username": username, "password": f"{username}-demo"}
+        return str((await client.post(url, json=body)).raise_for_status().json()["token"])
+
+    return Tokens(
+        service=await token(f"{server.gateway_url}/authenticate/service", "event-processor"),
+        admin=await token(f"{server.admin_url}/accounts/auth", "admin"),
+    )
 
 
 async def _build_lab(platform: Platform) -> Lab:
-    lab = Lab(operator=platform.unique("lab"), service="", service_one="", user="")
-    admin = platform.admin
-    operators = [{"id": lab.operator, "name": "Lab"}]
-    (await admin.post("/config/operators", operators)).successful()
+    operator, admin = platform.unique("lab"), platform.admin
+    (await admin.post("/config/operators", [{"id": operator, "name": "Lab"}])).successful()
     brands = [{"id": "one", "name": "One"}, {"id": "two", "name": "Two"}]
-    (await admin.post(f"/config/operators/{lab.operator}/brands", brands)).successful()
-    rates = {"base_currency": "EUR", "multipliers": dict(lab.multipliers)}
-    (await admin.put(f"/config/currencies/{lab.one}", rates)).successful()
+    (await admin.post(f"/config/operators/{operator}/brands", brands)).successful()
+    rates = {"base_currency": "EUR", "multipliers": LAB_RATES}
+    (await admin.put(f"/config/currencies/{operator}:one", rates)).successful()
 
     async def account(kind: str, units: list[str]) -> str:
         username = platform.unique("account")
@@ -438,22 +416,22 @@ async def _build_lab(platform: Platform) -> Lab:
             "username": username,
             "password": PASSWORD,
             "account_type": kind,
-            "org_id": lab.operator,
+            "org_id": operator,
             "unit_ids": units,
             "permissions": [{"resource_id": "*", "permission": "Write"}],
         }
         (await admin.post("/admin/accounts", account)).successful()
-        listener, path = (
-            (platform.gateway, "/authenticate/service")
-            if kind == "Service"
-            else (admin, "/accounts/auth")
-        )
         login = {"username": username, "password": PASSWORD}
-        token: str = (await listener.with_token(None).post(path, login)).successful().body["token"]
-        return token
+        if kind == "Service":
+            answer = await platform.gateway.post("/authenticate/service", login)
+        else:
+            answer = await admin.post("/accounts/auth", login)
+        return str(answer.successful().body["token"])
 
     return Lab(
-        operator=lab.operator,
+        operator=operator,
+        one=f"{operator}:one",
+        two=f"{operator}:two",
         service=await account("Service", []),
         service_one=await account("Service", ["one"]),
         user=await account("User", []),

@@ -24,8 +24,8 @@ from schemathesis.core.result import Ok
 if TYPE_CHECKING:
     from tests.contract.conftest import Json, Platform, StartServer
 
-LISTENER_TIME_S = 20.0
-EXAMPLES_PER_OPERATION = 60
+LISTENER_TIME_S = 15.0
+EXAMPLES_PER_OPERATION = 40
 REQUEST_TIMEOUT_S = 10.0
 SETTINGS = settings(
     max_examples=EXAMPLES_PER_OPERATION,

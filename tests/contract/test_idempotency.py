@@ -17,6 +17,13 @@ GROWN_ONCE = "10.035"
 REPRESENTATION = {"Prefer": "return=representation"}
 
 
+async def clock_moved(platform: Platform) -> None:
+    """Return once the second in the server's `Date` header is another one."""
+    before = (await platform.gateway.get("/health")).headers["Date"]
+    while before == (await platform.gateway.get("/health")).headers["Date"]:
+        pass
+
+
 def assert_replayed(original: Answer, repeat: Answer) -> None:
     """The repeat is an empty 204 with the original's trace and date."""
     assert repeat.status == 204, repeat.text
@@ -31,7 +38,7 @@ async def test_repeat_is_204_with_the_headers_of_the_original(platform: Platform
     jackpot = await platform.jackpot()
     key = platform.unique("key")
     original = await platform.contribute(jackpot, idempotency_key=key)
-    await platform.clock_moved()
+    await clock_moved(platform)
     repeat = await platform.contribute(jackpot, idempotency_key=key)
 
     assert original.status == 200

@@ -23,12 +23,14 @@ from jackpotd.testing.server_process import ServerProcess
 
 from .audit import audit, map_sources
 from .book import Book
-from .calls import Caller, open_client
+from .calls import open_caller
 from .clients import Client, Trigger
 from .history import History
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from .calls import Caller
 
 ROUND_TIMEOUT_S: Final = 60.0
 VERIFY_TIMEOUT_S: Final = 60.0
@@ -100,16 +102,18 @@ class Campaign:
         """The first life: fill the directory, log in, map sources; the tokens serve for good."""
         async with self._life(Plan(Death.TERM)) as server:
             await server.start()
-            async with open_client() as client:
-                gateway = Caller(client, server.gateway_url, None)
-                admin = Caller(client, server.admin_url, None)
+            async with (
+                open_caller(server.gateway_url, None) as gateway,
+                open_caller(server.admin_url, None) as admin,
+            ):
                 name, login = "event-processor", "/authenticate/service"
                 body = {"username": name, "password": f"{name}-demo"}
                 service = (await gateway.post(login, body)).successful()["token"]
                 body = {"username": "admin", "password": "admin-demo"}
                 person = (await admin.post("/accounts/auth", body)).successful()["token"]
-                self._tokens = (service, person)
-                await map_sources(Caller(client, server.admin_url, person))
+            self._tokens = (service, person)
+            async with open_caller(server.admin_url, person) as admin:
+                await map_sources(admin)
             await self.kill(server)
 
     async def round(self, plan: Plan) -> None:
@@ -129,7 +133,7 @@ class Campaign:
             async with self._callers(server) as (gateway, admin):
                 async with trio.open_nursery() as nursery:
                     for client in self._clients:
-                        nursery.start_soon(client.finish, gateway)
+                        nursery.start_soon(client.finish, server.gateway_url, self._tokens[0])
                 self.history.read_on()
                 self.book.reckon(self.history)
                 players = [player for client in self._clients for player in client.players]
@@ -203,7 +207,7 @@ class Campaign:
             trigger = Trigger(sent=counts, answered=None if counts else plan.threshold)
             async with trio.open_nursery() as nursery:
                 for client in clients:
-                    nursery.start_soon(client.run, gateway, trigger)
+                    nursery.start_soon(client.run, server.gateway_url, self._tokens[0], trigger)
                 if plan.verify_beside:
                     await self.verify()
                     self.book.tally["verified beside"] += 1
@@ -221,8 +225,8 @@ class Campaign:
     @asynccontextmanager
     async def _callers(self, server: ServerProcess) -> AsyncIterator[tuple[Caller, Caller]]:
         service, person = self._tokens
-        async with open_client() as client:
-            yield (
-                Caller(client, server.gateway_url, service),
-                Caller(client, server.admin_url, person),
-            )
+        async with (
+            open_caller(server.gateway_url, service) as gateway,
+            open_caller(server.admin_url, person) as admin,
+        ):
+            yield gateway, admin

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from .calls import CutOffError, UnansweredError
+from .calls import CutOffError, UnansweredError, open_caller
 from .operations import Contribute, Maker
 
 if TYPE_CHECKING:
@@ -60,16 +60,18 @@ class Client:
     def has_pending(self) -> bool:
         return bool(self._pending)
 
-    async def run(self, gateway: Caller, trigger: Trigger) -> None:
+    async def run(self, url: str, token: str, trigger: Trigger) -> None:
         """Send until the server is gone, which it must not be before its time."""
-        while await self._serve(gateway, self._next(), trigger):
-            pass
+        async with open_caller(url, token) as gateway:
+            while await self._serve(gateway, self._next(), trigger):
+                pass
         assert trigger.fired.is_set(), "a connection broke, and nobody has ended the server"
 
-    async def finish(self, gateway: Caller) -> None:
+    async def finish(self, url: str, token: str) -> None:
         """Ask for everything that is still open."""
-        while self._pending:
-            assert await self._serve(gateway, self._pending[0], Trigger())
+        async with open_caller(url, token) as gateway:
+            while self._pending:
+                assert await self._serve(gateway, self._pending[0], Trigger())
 
     def _next(self) -> Operation:
         if self._pending:

@@ -91,3 +91,23 @@ def verify(data_dir: Path) -> None:
     from jackpotd.cli.verifying import run_verify  # noqa: PLC0415 - `--help` stays quick
 
     sys.exit(run_verify(settings_of(None, data_dir)))
+
+
+@main.group()
+def accounts() -> None:
+    """Accounts of a data directory that no server runs on."""
+
+
+@accounts.command("add")
+@_CONFIG
+@_DATA_DIR
+@click.option("--username", required=True, help="Name to log in with.")
+@click.password_option(help="At least 8 characters; asked for where it is left out.")
+def accounts_add(config: Path | None, data_dir: Path | None, username: str, password: str) -> None:
+    """Add an account of the platform, with every right: the first one of a new data directory.
+
+    Further accounts are made with POST /admin/accounts on the admin listener.
+    """
+    from jackpotd.cli.accounting import run_add  # noqa: PLC0415 - `--help` stays quick
+
+    sys.exit(run_add(settings_of(config, data_dir), username, password))

@@ -8,14 +8,15 @@ import trio
 
 from jackpotd.core.ledger import InvariantViolation
 from jackpotd.journal.group_commit import JournalFailed
-from jackpotd.journal.log import LogError
+from jackpotd.journal.key_runs import KeyIndexDamaged
+from jackpotd.journal.log import LogError, StorageError
 from jackpotd.service.data_directory import DataDirectoryError
 from jackpotd.service.listeners import ListenerError
 from jackpotd.service.server import run
 from jackpotd.service.settings import Settings
 from jackpotd.service.telemetry import configure_logs
 
-EXPECTED = (DataDirectoryError, ListenerError, LogError)
+EXPECTED = (DataDirectoryError, KeyIndexDamaged, ListenerError, LogError, StorageError)
 FATAL = (JournalFailed, InvariantViolation)
 
 _log = structlog.get_logger("jackpotd.server")

@@ -7,10 +7,19 @@ import click
 from jackpotd.core.ledger import InvariantViolation
 from jackpotd.engine.recovery import Difference
 from jackpotd.journal.key_runs import KeyIndexDamaged
-from jackpotd.journal.log import LogError
+from jackpotd.journal.log import LogError, StorageError
 from jackpotd.service.data_directory import DataDirectory, DataDirectoryError
 from jackpotd.service.settings import Settings
 from jackpotd.service.verification import verify
+
+FINDINGS = (
+    DataDirectoryError,
+    Difference,
+    InvariantViolation,
+    KeyIndexDamaged,
+    LogError,
+    StorageError,
+)
 
 
 def run_verify(settings: Settings) -> int:
@@ -18,7 +27,7 @@ def run_verify(settings: Settings) -> int:
     data = DataDirectory(Path(settings.service.data_dir))
     try:
         report = verify(settings, data)
-    except (DataDirectoryError, LogError, Difference, InvariantViolation, KeyIndexDamaged) as error:
+    except FINDINGS as error:
         click.echo(f"verify: {error}", err=True)
         return 1
     compared = report.comparison

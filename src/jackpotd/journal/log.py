@@ -20,6 +20,10 @@ _SEQ_BYTES = 8
 _SCAN_CHUNK = 1024
 
 
+StorageError = lmdb.Error
+"""What LMDB raises where the disk is full, a file is not its own, or a page is damaged."""
+
+
 class LogError(Exception):
     """The log cannot be used: wrong format, a writer that is not the last one, or a broken chain."""
 

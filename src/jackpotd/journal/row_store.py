@@ -6,6 +6,8 @@ from pathlib import Path
 
 import lmdb
 
+from jackpotd.journal.log import LogError
+
 _SCAN_CHUNK = 1024
 
 
@@ -24,6 +26,13 @@ class LmdbRows:
 
     @classmethod
     def open_readonly(cls, directory: Path) -> "LmdbRows":
+        """The rows of another process.
+
+        Raises:
+            LogError: there are none.
+        """
+        if not (directory / "data.mdb").exists():
+            raise LogError(f"{directory} holds no rows")
         return cls(lmdb.open(os.fspath(directory), readonly=True, max_dbs=0, max_readers=64))
 
     def get(self, key: bytes) -> bytes | None:

@@ -5,6 +5,7 @@ committed and checkpointed; then the storage is closed. A journal that fails sto
 """
 
 import signal
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from jackpotd.service.settings import Bind, Settings
 from jackpotd.service.wiring import System, build, clock_ms, opened
 
 KEY_TIDY_INTERVAL_S = 10.0
+SWITCH_INTERVAL_S = 0.0005
 
 _log = structlog.get_logger("jackpotd.server")
 
@@ -36,6 +38,8 @@ async def run(settings: Settings, *, is_demo: bool, say: Callable[[str], None]) 
         DataDirectoryError: the data directory is in use.
         JournalFailed: the journal does not take writes any more.
     """
+    # A thread that holds the interpreter delays a commit by this much; the default costs milliseconds.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     addresses = {"gateway": settings.gateway.address, "admin": settings.admin.address}
     if is_demo:
         _require_loopback(addresses)

@@ -30,12 +30,12 @@ def verify(settings: Settings, data: DataDirectory) -> Report:
     """
     data.require()
     retention_ms = settings.idempotency.retention_days * DAY_MS
-    # Derived things first, the journal last: what they reflect is then in the journal that is read.
+    catalog_log = LmdbLog.open_readonly(data.catalog, name=CATALOG_LOG)
+    worker_log = LmdbLog.open_readonly(data.worker_journal, name=WORKER_LOG)
+    # Derived things are read first, the journal last: what they reflect is then in the journal that is read.
     keys = KeyIndex.open(data.worker_keys, retention_ms=retention_ms, writable=False)
     rows = LmdbRows.open_readonly(data.worker_rows)
     disk_rows = dict(rows.snapshot())
-    catalog_log = LmdbLog.open_readonly(data.catalog, name=CATALOG_LOG)
-    worker_log = LmdbLog.open_readonly(data.worker_journal, name=WORKER_LOG)
     comparison = compare(
         worker_log, disk_rows.items(), keys, alive_since_ms=clock_ms() - retention_ms
     )

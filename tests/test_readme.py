@@ -1,0 +1,83 @@
+"""What the README shows is run here: its session with curl, its commands, its picture of the house."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from jackpotd.testing.server_process import running_server
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+SESSION = re.findall(r"^```console\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+VOLATILE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(?=\",\"win)|(?<=\"timestamp\":)\d+"
+)
+GATEWAY = "http://127.0.0.1:8084"
+
+
+def commands_and_output(session: str) -> list[tuple[str, str]]:
+    """The commands of a session, each with what the README shows it to print."""
+    steps: list[tuple[list[str], list[str]]] = []
+    for line in session.splitlines():
+        if line.startswith("$ "):
+            steps.append(([line[2:]], []))
+        elif line.startswith("> "):
+            steps[-1][0].append(line[2:])
+        else:
+            steps[-1][1].append(line)
+    return [("\n".join(command), "\n".join(output)) for command, output in steps]
+
+
+def without_volatile(text: str) -> str:
+    return VOLATILE.sub("…", text.strip())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
+async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    """Every command of the README's session, in order, answers as printed there."""
+    steps = [step for session in SESSION for step in commands_and_output(session)]
+    assert len(steps) >= 7
+    with trio.fail_after(60):
+        async with running_server(tmp_path / "data") as server:
+            script = "\n".join(f"{command}\necho '----'" for command, _ in steps)
+            result = await trio.run_process(
+                ["bash", "-euo", "pipefail", "-c", script.replace(GATEWAY, server.gateway_url)],
+                capture_stdout=True,
+                capture_stderr=True,
+                cwd=tmp_path,
+            )
+    printed = result.stdout.decode().split("----\n")[: len(steps)]
+
+    assert [without_volatile(shown) for _, shown in steps] == [
+        without_volatile(text) for text in printed
+    ]
+
+
+def test_commands_of_the_table_exist() -> None:
+    """Each command that the README's table names answers to --help."""
+    named = re.findall(r"^\| `jackpotd ([a-z]+(?: [a-z]+)?)[ `]", README, re.MULTILINE)
+
+    assert sorted(named) == ["accounts add", "demo", "serve", "verify"]
+    for command in named:
+        called = [sys.executable, "-m", "jackpotd", *command.split(), "--help"]
+        assert subprocess.run(called, check=False, capture_output=True).returncode == 0
+
+
+def test_set_up_commands_are_one_line_each() -> None:
+    """The two commands of the README set up from nothing, and CI takes the second one from there."""
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
+
+    assert [line.rpartition("/")[2] for line in lines] == ["jackpotd demo", "pytest"]
+
+
+def test_house_in_the_readme_is_the_house() -> None:
+    """The rooms of the README's picture are the folders of the package."""
+    drawn = set(re.findall(r"^  ([a-z]+)/ ", README, re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "src" / "jackpotd").glob("*/__init__.py")}
+
+    assert rooms == drawn
