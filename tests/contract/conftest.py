@@ -26,6 +26,8 @@ import trio
 from jackpotd.testing.server_process import ServerProcess, running_server, server_in_thread
 
 Json = dict[str, Any]
+Headers = Mapping[str, str] | None
+Params = Mapping[str, str | int] | None
 
 TEST_TIMEOUT_S: Final = 30.0
 REQUEST_TIMEOUT_S: Final = 20.0
@@ -82,8 +84,8 @@ class Caller:
         body: object = None,
         *,
         raw: bytes | AsyncIterator[bytes] | None = None,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str | int] | None = None,
+        headers: Headers = None,
+        params: Params = None,
     ) -> Answer:
         head: dict[str, str] = {}
         if self._token is not None:
@@ -98,18 +100,10 @@ class Caller:
         )
         return _answer(response)
 
-    async def get(
-        self,
-        path: str,
-        params: Mapping[str, str | int] | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
+    async def get(self, path: str, params: Params = None, *, headers: Headers = None) -> Answer:
         return await self.send("GET", path, params=params, headers=headers)
 
-    async def post(
-        self, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    async def post(self, path: str, body: object = None, *, headers: Headers = None) -> Answer:
         return await self.send("POST", path, body, headers=headers)
 
     async def put(self, path: str, body: object) -> Answer:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .calls import Answer
     from .history import History, LinkResult
 
+
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """A request of the life under way that has no whole answer, and what was known of it before."""

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from .audit import audit, map_sources
 from .book import Book
 from .calls import open_caller
 from .clients import Client, Trigger
+from .demo_jackpots import OPERATOR
 from .history import History
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 ROUND_TIMEOUT_S: Final = 60.0
 VERIFY_TIMEOUT_S: Final = 60.0
 CLIENTS: Final = 24
+SERVICE: Final = "event-processor"
+PERSON: Final = "admin"
 PLAYERS_READ: Final = 4
 DEATHS_IN_RECOVERY: Final = (0.3, 1.1)  # of the time that a start takes
 _SOURCE_ROOT: Final = Path(jackpotd.__file__).resolve().parents[1]
@@ -71,6 +74,9 @@ class Plan:
         }
 
 
+DYING_YOUNG: Final = Plan(Death.RECOVERY)
+
+
 def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...]) -> Plan:
     """A round at random: small thresholds are as likely as large ones, bursts as trickles."""
     is_tight = rng.random() < 0.6
@@ -93,27 +99,36 @@ class Campaign:
         self.data_dir: Final = data_dir
         self.book: Final = Book()
         self.history: Final = History(data_dir)
-        self.rng: Final = Random(f"{seed} campaign")  # noqa: S311 - a workload, not a secret
+        self.rng: Final = Random(f"{seed} campaign")
         self._clients = [Client(str(number), str(seed), self.book) for number in range(CLIENTS)]
-        self._tokens = ("", "")
+        self._tokens: list[tuple[str, str]] = []
         self._start_s = 0.5
 
     async def begin(self) -> None:
         """The first life: fill the directory, log in, map sources; the tokens serve for good."""
         async with self._life(Plan(Death.TERM)) as server:
             await server.start()
-            async with (
-                open_caller(server.gateway_url, None) as gateway,
-                open_caller(server.admin_url, None) as admin,
-            ):
-                name, login = "event-processor", "/authenticate/service"
-                body = {"username": name, "password": f"{name}-demo"}
-                service = (await gateway.post(login, body)).successful()["token"]
-                body = {"username": "admin", "password": "admin-demo"}
-                person = (await admin.post("/accounts/auth", body)).successful()["token"]
-            self._tokens = (service, person)
-            async with open_caller(server.admin_url, person) as admin:
+            self._tokens.append(await self._log_in(server))
+            async with self._callers(server) as (_, admin):
                 await map_sources(admin)
+            await self.kill(server)
+
+    async def die_young(self) -> None:
+        """Before the directory has ever served: killed somewhere in its first start."""
+        async with self._life(DYING_YOUNG) as server:
+            plan = replace(DYING_YOUNG, start_share=self.rng.uniform(*DEATHS_IN_RECOVERY))
+            if await self._start(server, plan):
+                await self.kill(server)
+
+    async def show_tokens(self) -> None:
+        """A life in which every token that was ever issued is shown, and new ones are asked for."""
+        async with self._life(Plan(Death.ANSWERED)) as server:
+            await server.start()
+            for service, person in self._tokens:
+                async with self._callers(server, service, person) as (gateway, admin):
+                    assert await gateway.get("/sources", {"owner_id": OPERATOR})
+                    assert await admin.get("/instances")
+            self._tokens.append(await self._log_in(server))
             await self.kill(server)
 
     async def round(self, plan: Plan) -> None:
@@ -133,7 +148,7 @@ class Campaign:
             async with self._callers(server) as (gateway, admin):
                 async with trio.open_nursery() as nursery:
                     for client in self._clients:
-                        nursery.start_soon(client.finish, server.gateway_url, self._tokens[0])
+                        nursery.start_soon(client.finish, server.gateway_url, self._tokens[0][0])
                 self.history.read_on()
                 self.book.reckon(self.history)
                 players = [player for client in self._clients for player in client.players]
@@ -180,6 +195,18 @@ class Campaign:
             with trio.CancelScope(shield=True):
                 await server.close()
 
+    async def _log_in(self, server: ServerProcess) -> tuple[str, str]:
+        """A token of the demo's service on the gateway, and one of its person on admin."""
+        async with (
+            open_caller(server.gateway_url, None) as gateway,
+            open_caller(server.admin_url, None) as admin,
+        ):
+            body = {"username": SERVICE, "password": f"{SERVICE}-demo"}
+            service = (await gateway.post("/authenticate/service", body)).successful()["token"]
+            body = {"username": PERSON, "password": f"{PERSON}-demo"}
+            person = (await admin.post("/accounts/auth", body)).successful()["token"]
+            return service, person
+
     async def _start(self, server: ServerProcess, plan: Plan) -> bool:
         """Whether the server has lived to say that it is ready."""
         if plan.death is not Death.RECOVERY:
@@ -207,7 +234,7 @@ class Campaign:
             trigger = Trigger(sent=counts, answered=None if counts else plan.threshold)
             async with trio.open_nursery() as nursery:
                 for client in clients:
-                    nursery.start_soon(client.run, server.gateway_url, self._tokens[0], trigger)
+                    nursery.start_soon(client.run, server.gateway_url, self._tokens[0][0], trigger)
                 if plan.verify_beside:
                     await self.verify()
                     self.book.tally["verified beside"] += 1
@@ -223,10 +250,13 @@ class Campaign:
             await self.kill(server)
 
     @asynccontextmanager
-    async def _callers(self, server: ServerProcess) -> AsyncIterator[tuple[Caller, Caller]]:
-        service, person = self._tokens
+    async def _callers(
+        self, server: ServerProcess, service: str | None = None, person: str | None = None
+    ) -> AsyncIterator[tuple[Caller, Caller]]:
+        """The gateway and admin, by default with the first tokens that were issued."""
+        first_service, first_person = self._tokens[0]
         async with (
-            open_caller(server.gateway_url, service) as gateway,
-            open_caller(server.admin_url, person) as admin,
+            open_caller(server.gateway_url, service or first_service) as gateway,
+            open_caller(server.admin_url, person or first_person) as admin,
         ):
             yield gateway, admin

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +29,8 @@ def seed() -> Iterator[int]:
 
 
 @pytest.fixture
-def campaign(tmp_path: Path, seed: int) -> Campaign:
-    """A campaign on an empty directory."""
-    return Campaign(tmp_path / "data", seed)
+def campaign(tmp_path: Path, seed: int) -> Iterator[Campaign]:
+    """A campaign on an empty directory, and what it came to (`pytest -rP`)."""
+    campaign = Campaign(tmp_path / "data", seed)
+    yield campaign
+    print(f"{campaign.history.last_seq} records, {dict(campaign.book.tally)}")  # noqa: T201

@@ -75,9 +75,7 @@ DROP: Final = Jackpot(
 WEEKLY: Final = Jackpot(
     "209cc142-ccb2-4e28-a763-0a031b560d74", "weekly-alone", TEN_CENTS, _MAIN, opt_in_required=True
 )
-MONTHLY: Final = Jackpot(
-    "12231b6a-a774-4a93-8f16-f8af9aee2076", "monthly-alone", TEN_CENTS, _MAIN
-)
+MONTHLY: Final = Jackpot("12231b6a-a774-4a93-8f16-f8af9aee2076", "monthly-alone", TEN_CENTS, _MAIN)
 SITEWIDE: Final = Jackpot(
     "bdfa6295-d5a5-4c54-98bf-046355ce0252",
     "sitewide-casino",

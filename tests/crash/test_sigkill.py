@@ -6,21 +6,26 @@ clients' book, the journal and the HTTP reads must agree after each end, by an o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import trio
 
-from .campaign import Death, plan_round
+from .campaign import CLIENTS, Death, plan_round
 
 if TYPE_CHECKING:
     from .campaign import Campaign
 
 ROUNDS: Final = 24
+ORDERLY_ROUNDS: Final = 6
+TOKEN_ROUNDS: Final = 4
 SLOW_CAMPAIGNS: Final = 6
 SLOW_ROUNDS: Final = 50
-TIMEOUT_S: Final = 180.0
-SLOW_TIMEOUT_S: Final = 900.0
+LONG_LIVES: Final = 6
+LONG_LIFE_ANSWERS: Final = 5000  # long enough for key files to be merged, and 10 MB of journal
+TIMEOUT_S: Final = 300.0
+SLOW_TIMEOUT_S: Final = 1200.0
 
 KILLS: Final = (Death.READY, Death.SENT, Death.ANSWERED)
 ALL: Final = (*KILLS, Death.RECOVERY, Death.TERM)
@@ -33,7 +38,6 @@ async def fight(
     for _ in range(rounds):
         await campaign.round(plan_round(campaign.rng, deaths, weights))
     await campaign.finish()
-    print(dict(campaign.book.tally))  # noqa: T201 - for `pytest -rP`
 
 
 async def test_sigkill_at_random_moments_loses_nothing_and_repeats_nothing(
@@ -46,12 +50,51 @@ async def test_sigkill_at_random_moments_loses_nothing_and_repeats_nothing(
     assert campaign.book.tally["kills"] == ROUNDS + 1
 
 
+async def test_sigterm_under_load_answers_everything_or_nothing(campaign: Campaign) -> None:
+    """An orderly end cuts no answer off, accepts nothing that it does not answer, and exits 0."""
+    with trio.fail_after(TIMEOUT_S):
+        await campaign.begin()
+        for _ in range(ORDERLY_ROUNDS):
+            plan = plan_round(campaign.rng, (Death.TERM,), (1,))
+            await campaign.round(replace(plan, clients=CLIENTS))
+        await campaign.finish()
+
+    assert campaign.book.tally["stops"] == ORDERLY_ROUNDS
+
+
+async def test_tokens_outlive_every_kill(campaign: Campaign) -> None:
+    """A token from before a kill opens both listeners after it, wherever in its life that came."""
+    with trio.fail_after(TIMEOUT_S):
+        for _ in range(TOKEN_ROUNDS):
+            await campaign.die_young()
+        await campaign.begin()
+        for _ in range(TOKEN_ROUNDS):
+            await campaign.round(plan_round(campaign.rng, (Death.READY, Death.RECOVERY), (1, 2)))
+            await campaign.show_tokens()
+        await campaign.finish()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(SLOW_CAMPAIGNS))
 async def test_long_campaigns_with_every_kind_of_end_lose_nothing(
     campaign: Campaign, number: int
 ) -> None:
     """The same for longer, with kills while the server starts and orderly ends among them."""
-    print(f"campaign {number}")  # noqa: T201
     with trio.fail_after(SLOW_TIMEOUT_S):
+        for _ in range(number):
+            await campaign.die_young()
         await fight(campaign, SLOW_ROUNDS, ALL, (2, 4, 4, 3, 2))
+
+
+@pytest.mark.slow
+async def test_long_lives_end_as_well_as_short_ones(campaign: Campaign) -> None:
+    """Killed after thousands of answers, with `verify` beside each life, nothing is lost."""
+    with trio.fail_after(SLOW_TIMEOUT_S):
+        await campaign.begin()
+        for _ in range(LONG_LIVES):
+            plan = plan_round(campaign.rng, (Death.ANSWERED,), (1,))
+            answers = campaign.rng.randint(LONG_LIFE_ANSWERS // 2, LONG_LIFE_ANSWERS)
+            await campaign.round(
+                replace(plan, threshold=answers, clients=CLIENTS, verify_beside=True)
+            )
+        await campaign.finish()

@@ -5,6 +5,7 @@ The journal here has no thread, so the clock is virtual or the test commits by h
 
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 import trio
@@ -20,7 +21,7 @@ from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
 from jackpotd.engine.idempotency import KEY_REUSED
-from jackpotd.engine.messages import Accepted, ContributionRequest, Pending, Taken, Target
+from jackpotd.engine.messages import Accepted, ContributionRequest, Taken, Target
 from jackpotd.testing.house import House, currencies, instance, links, operator, request
 from jackpotd.testing.memory_journal import MemoryJournal
 from jackpotd.testing.memory_log import MemoryLog
@@ -121,28 +122,47 @@ async def test_keys_that_are_repeated_after_a_restart_get_the_same_answer(target
 )
 @pytest.mark.parametrize("is_running", [True, False])
 async def test_keys_of_another_request_are_refused(
-    changes: dict[str, object], is_running: bool
+    changes: dict[str, Any], is_running: bool
 ) -> None:
     """The same key with a different fingerprint is IDEMPOTENCY_KEY_REUSED, while the first runs and after it."""
     house = House(MemoryLog(), catalog())
-    fields: dict[str, object] = {"target": "alone", "wager": SCALE, "key": "k"}
-    other = request(**(fields | changes))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"target": "alone", "wager": SCALE, "key": "k"}
+    other = request(**(fields | changes))
+    outcomes: list[Accepted | Rejection] = []
+
+    async def ask(asked: ContributionRequest) -> None:
+        outcomes.append(await house.router.contribute(asked))
+
     with trio.fail_after(TEST_TIMEOUT_S):
         async with house.running(commits=False) as nursery:
-            house.journal.commit()  # type: ignore[attr-defined]
-            nursery.start_soon(house.router.contribute, request("alone", wager=SCALE, key="k"))
+            journal = house.journal
+            assert isinstance(journal, MemoryJournal)
+            journal.commit()
+            nursery.start_soon(ask, request("alone", wager=SCALE, key="k"))
             await trio.testing.wait_all_tasks_blocked()
             if not is_running:
-                house.journal.commit()  # type: ignore[attr-defined]
+                journal.commit()
                 await trio.testing.wait_all_tasks_blocked()
-
-            assert KEY_REUSED == await house.router.contribute(other)
-            assert {"alone": 1} == contributions(house)
-            elsewhere = replace(other, operator="other operator")
-            assert elsewhere.key == "k"
-            nursery.start_soon(house.router.contribute, elsewhere)
+            nursery.start_soon(ask, other)
             await trio.testing.wait_all_tasks_blocked()
-            assert sum(contributions(house).values()) >= 2
+            journal.commit()
+            await trio.testing.wait_all_tasks_blocked()
+
+            assert 2 == len(outcomes)
+            assert KEY_REUSED in outcomes
+            assert {"alone": 1} == contributions(house)
+
+
+async def test_keys_belong_to_their_operator() -> None:
+    """The same key of another operator is another key."""
+    house, asked = House(MemoryLog(), catalog()), request("alone", wager=SCALE, key="k")
+    with trio.fail_after(TEST_TIMEOUT_S):
+        async with house.running():
+            for operator_id in ("op", "other"):
+                answer = await house.router.contribute(replace(asked, operator=operator_id))
+                assert isinstance(answer, Accepted)
+                assert not answer.is_replay
+            assert {"alone": 2} == contributions(house)
 
 
 async def test_keys_of_a_request_refused_as_a_whole_are_free_for_a_waiting_repeat() -> None:
@@ -251,9 +271,6 @@ async def test_keys_of_cancelled_callers_never_contribute_twice(seed: int) -> No
             assert {"first": 3, "second": 3, "third": 3, "alone": 3} == rounds
 
 
-@pytest.mark.xfail(
-    raises=LookupError, reason="KeyDesk reads a Settled record that is not committed"
-)
 async def test_keys_repeated_while_a_restart_settles_their_links_are_answered() -> None:
     """A crash cut off the links; a repeat that comes before their records are durable is answered, not an error."""
     asked = request("first", wager=SCALE, key="k")
@@ -261,9 +278,8 @@ async def test_keys_repeated_while_a_restart_settles_their_links_are_answered() 
         house = House(MemoryLog(), catalog())
         async with house.running():
             await house.router.contribute(asked)
-        cut = house.log.copy(
-            house.log.last_seq - 3
-        )  # the target's record is there, its links' are not
+        # The target's record is there, those of its links are not.
+        cut = house.log.copy(house.log.last_seq - 3)
         reborn = House(cut, catalog())
         async with reborn.running(commits=False) as nursery:
             await trio.testing.wait_all_tasks_blocked()
@@ -272,4 +288,5 @@ async def test_keys_repeated_while_a_restart_settles_their_links_are_answered() 
             nursery.start_soon(reborn.journal.run)
             answer = await reborn.router.contribute(asked)
             assert isinstance(answer, Accepted)
-            assert not any(isinstance(outcome, Pending) for outcome in answer.outcomes[:1])
+            assert answer.is_replay
+            assert [Taken] * 3 == [type(outcome) for outcome in answer.outcomes]

@@ -78,10 +78,9 @@ async def played(seed: int, requests: int) -> tuple[House, dict[str, Accepted]]:
         if isinstance(answer, Accepted):
             answers[f"k{number}"] = answer
 
-    async with house.running():
-        async with trio.open_nursery() as nursery:
-            for number in range(requests):
-                nursery.start_soon(ask, number)
+    async with house.running(), trio.open_nursery() as nursery:
+        for number in range(requests):
+            nursery.start_soon(ask, number)
     return house, answers
 
 

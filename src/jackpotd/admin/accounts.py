@@ -1,16 +1,18 @@
 """Accounts: logging in, and who may call (contract §2, later-facts §5)."""
 
+from typing import Any
+
 import msgspec
 import trio
 
-from jackpotd.admin.context import AdminContext, conflict
+from jackpotd.admin.context import AdminContext, conflict, not_found
 from jackpotd.core.rejections import Rejection
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, page_of
 from jackpotd.edge.guard import forbidden, require_reach
 from jackpotd.edge.sessions import Session, Sessions
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.passwords import hash_password
-from jackpotd.identity.principal import Resource
+from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import admin_messages as wire
 from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import Account, CatalogEntity, Permission
@@ -18,6 +20,7 @@ from jackpotd.wire.errors import invalid
 
 _LOGIN = codec.decoder(wire.LoginDoc)
 _REFRESH = codec.decoder(wire.RefreshDoc)
+_ACCOUNT_CHANGE = codec.decoder(wire.AccountChangeDoc)
 _ACCOUNT = codec.decoder(wire.AccountDoc)
 
 
@@ -62,8 +65,7 @@ class Accounts:
         found = [
             _answer(account)
             for account in self._context.catalog.accounts.values()
-            if principal.is_platform
-            or (account.org_id is not None and principal.reaches(account.org_id))
+            if _is_within(principal, account)
         ]
         fields = {
             "username": lambda account: account.username,
@@ -83,10 +85,7 @@ class Accounts:
             for unit in units:
                 require_reach(principal, f"{document.org_id}:{unit}" if unit else document.org_id)
         self._check_units(document)
-        permissions = tuple(
-            Permission(resource_id=granted.resource_id, permission=granted.permission)
-            for granted in document.permissions
-        )
+        permissions = _permissions(document.permissions)
         if not principal.covers(permissions):
             raise forbidden("hand on rights that it does not have")
         account = Account(
@@ -109,6 +108,36 @@ class Accounts:
         await self._context.change(principal, change)
         return answer(_answer(account), 201)
 
+    async def change(self, request: Incoming) -> Outgoing:
+        """Switch an account on or off, or set its password or its rights; a new password voids its tokens."""
+        principal = self._context.writer(request, Resource.ACCOUNTS)
+        username = request.path["username"]
+        known = self._context.catalog.accounts.get(username)
+        if known is None:
+            raise not_found(f"account {username}")
+        if not (_is_within(principal, known) and principal.covers(known.permissions)):
+            raise forbidden(f"change account {username}")
+        document = self._context.body(_ACCOUNT_CHANGE, request)
+        wanted: dict[str, Any] = {}
+        if document.enabled is not None:
+            wanted["enabled"] = document.enabled
+        if document.permissions is not None:
+            wanted["permissions"] = _permissions(document.permissions)
+            if not principal.covers(wanted["permissions"]):
+                raise forbidden("hand on rights that it does not have")
+        if document.password is not None:
+            wanted["password_hash"] = await trio.to_thread.run_sync(
+                hash_password, document.password
+            )
+
+        def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
+            account = catalog.accounts[username]
+            generation = account.generation + ("password_hash" in wanted)
+            return [msgspec.structs.replace(account, **wanted, generation=generation)]
+
+        await self._context.change(principal, change)
+        return answer(_answer(self._context.catalog.accounts[username]))
+
     def _check_units(self, document: wire.AccountDoc) -> None:
         org = document.org_id
         if org is None and document.unit_ids:
@@ -118,6 +147,22 @@ class Accounts:
         for index, unit in enumerate(document.unit_ids):
             if not self._context.catalog.owner_exists(f"{org}:{unit}"):
                 raise invalid(f"$.unit_ids[{index}]", f"names no brand: {org}:{unit}")
+
+
+def _is_within(principal: Principal, account: Account) -> bool:
+    """Whether an account reaches nothing that the caller does not reach as well."""
+    if account.org_id is None:
+        return principal.is_platform
+    return all(principal.reaches(f"{account.org_id}:{unit}") for unit in account.unit_ids) and (
+        bool(account.unit_ids) or principal.reaches(account.org_id)
+    )
+
+
+def _permissions(documents: list[wire.PermissionDoc]) -> tuple[Permission, ...]:
+    return tuple(
+        Permission(resource_id=granted.resource_id, permission=granted.permission)
+        for granted in documents
+    )
 
 
 def _answer(account: Account) -> wire.AccountAnswer:

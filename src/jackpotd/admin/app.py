@@ -98,6 +98,15 @@ def _account_routes(accounts: Accounts) -> list[Route]:
             201,
             errors=_WRITE_ERRORS,
         ),
+        Route(
+            "PUT",
+            "/admin/accounts/<username>",
+            accounts.change,
+            section,
+            wire.AccountChangeDoc,
+            wire.AccountAnswer,
+            errors=_WRITE_ERRORS,
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ from jackpotd.admin.instances import instance_answer
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of
-from jackpotd.edge.guard import forbidden
+from jackpotd.edge.guard import forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import admin_messages as wire
@@ -83,7 +83,7 @@ class Templates:
         body = json_body(request)
         document = self._context.body(template_wire.DECODER, request)
         self._context.require_owner(principal, document.owner_id, "$.owner_id")
-        brands = self._allowed_brands(document)
+        brands = self._allowed_brands(principal, document)
         template_wire.compile_rules(document, brands)
         template = Template(
             owner_id=document.owner_id,
@@ -101,8 +101,11 @@ class Templates:
         await self._context.change(principal, change)
         return answer(_shown(template).document, 201)
 
-    def _allowed_brands(self, document: template_wire.TemplateDoc) -> list[str]:
+    def _allowed_brands(
+        self, principal: Principal, document: template_wire.TemplateDoc
+    ) -> list[str]:
         for index, brand in enumerate(document.allowed_brands or ()):
+            require_reach(principal, brand)
             if not self._context.catalog.owner_exists(brand):
                 raise invalid(f"$.allowed_brands[{index}]", f"names no brand: {brand}")
         return self._context.catalog.brands_of(document.owner_id)

@@ -51,7 +51,7 @@ def run_demo(settings: Settings, *, contributions: int | None, is_fresh: bool) -
     try:
         trio.run(demo.main)
     except* _EXPECTED as group:
-        problems = [str(error) for error in leaves(group)]
+        problems = [_in_words(error) for error in leaves(group)]
     except* BrokenPipeError:
         is_output_closed = True
     if is_output_closed:  # as click expects it, which ends the command quietly
@@ -64,6 +64,12 @@ def run_demo(settings: Settings, *, contributions: int | None, is_fresh: bool) -
     if run_verify(settings):
         problems.append("the data directory does not verify")
     return _verdict([*demo.problems(), *problems])
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, httpx.TransportError):
+        return f"no answer from the server: {error!r}"
+    return str(error)
 
 
 def _verdict(problems: list[str]) -> int:

@@ -212,13 +212,12 @@ def say_summary(tally: Tally, commits: Commits, view: View, base_currency: str) 
     _say("repeats", f"{tally.repeats_sent:,} sent, {tally.repeats_answered:,} answered 204")
     _say("wins", f"{tally.wins:,}, paid {tally.paid:,.2f} {base_currency}")
     _say("rate", f"{tally.rate:,.0f}/s for {tally.active_s:,.1f} s over {CONNECTIONS} connections")
-    p50, p99 = latencies.quantile_s(0.5), latencies.quantile_s(0.99)
-    _say("latency", f"p50 {_ms(p50)}, p99 {_ms(p99)}, mean {_ms(latencies.mean_s)}")
-    _say(
-        "commits",
-        f"{commits.commits:,}, each {commits.mean_records:.1f} records "
-        f"and {_ms(commits.mean_s)} on average",
-    )
+    if latencies.count:
+        p50, p99 = latencies.quantile_s(0.5), latencies.quantile_s(0.99)
+        _say("latency", f"p50 {_ms(p50)}, p99 {_ms(p99)}, mean {_ms(latencies.mean_s)}")
+    if commits.commits:
+        each = f"{commits.mean_records:.1f} records and {_ms(commits.mean_s)} on average"
+        _say("commits", f"{commits.commits:,}, each {each}")
     for instance in view.instances:
         pots = "  ".join(f"{pot.id} {pot.current_value:,.2f}" for pot in instance.pots)
         _say("", f"{instance.name}: {pots} {instance.currency}")

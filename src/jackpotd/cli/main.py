@@ -77,20 +77,21 @@ def demo(contributions: int | None, data_dir: Path | None) -> None:
 
 
 @main.command()
+@_CONFIG
 @click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     required=True,
     help="The data directory to check; a server may be running on it.",
 )
-def verify(data_dir: Path) -> None:
+def verify(config: Path | None, data_dir: Path) -> None:
     """Replay the journal from nothing and compare it with rows, ledger, keys and hash chain.
 
     Exit code 1 and the first difference if anything is off.
     """
     from jackpotd.cli.verifying import run_verify  # noqa: PLC0415 - `--help` stays quick
 
-    sys.exit(run_verify(settings_of(None, data_dir)))
+    sys.exit(run_verify(settings_of(config, data_dir)))
 
 
 @main.group()

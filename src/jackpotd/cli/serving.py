@@ -7,6 +7,7 @@ import structlog
 import trio
 
 from jackpotd.core.ledger import InvariantViolation
+from jackpotd.identity.tokens import SecretDamaged
 from jackpotd.journal.group_commit import JournalFailed
 from jackpotd.journal.key_runs import KeyIndexDamaged
 from jackpotd.journal.log import LogError, StorageError
@@ -16,8 +17,15 @@ from jackpotd.service.server import run
 from jackpotd.service.settings import Settings
 from jackpotd.service.telemetry import configure_logs
 
-EXPECTED = (DataDirectoryError, KeyIndexDamaged, ListenerError, LogError, StorageError)
-FATAL = (JournalFailed, InvariantViolation)
+EXPECTED = (
+    DataDirectoryError,
+    KeyIndexDamaged,
+    ListenerError,
+    LogError,
+    SecretDamaged,
+    StorageError,
+)
+FATAL = (JournalFailed, InvariantViolation, OSError)
 
 _log = structlog.get_logger("jackpotd.server")
 

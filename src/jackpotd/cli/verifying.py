@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from jackpotd.core.ledger import InvariantViolation
 from jackpotd.engine.recovery import Difference
@@ -19,6 +20,7 @@ FINDINGS = (
     KeyIndexDamaged,
     LogError,
     StorageError,
+    msgspec.MsgspecError,  # a record or a row that is none
 )
 
 

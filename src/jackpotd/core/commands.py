@@ -11,7 +11,8 @@ class Contribute(Struct, frozen=True):
     """One contribution of one player to one instance.
 
     Amounts are units of money; `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit
-    random numbers, one for each tipping point of the rules in order.
+    random numbers, one for each tipping point of the rules in order. `can_debit` says whether the brand has a wallet
+    that the player's part can be taken from.
     """
 
     at_ms: int
@@ -28,6 +29,7 @@ class Contribute(Struct, frozen=True):
     source_id: str | None
     reference_type: str
     reference_id: str | None
+    can_debit: bool = True
 
 
 class OptIn(Struct, frozen=True):

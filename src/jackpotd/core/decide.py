@@ -28,6 +28,9 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     highest = max([pot.value for pot in state.pots])
     if amount > money.UNITS_MAX or worth + highest > money.UNITS_MAX:
         return rejections.CONTRIBUTION_OUT_OF_RANGE
+    operator_part = money.divide_half_even(worth * rules.operator_share, WHOLE)
+    if operator_part != worth and not command.can_debit:
+        return rejections.wallet_not_configured(command.brand)
     attempts, tipped = _attempts(state, worth, command.draws)
     contributed = Contributed(
         at_ms=command.at_ms,
@@ -37,12 +40,14 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
         currency=command.currency,
         amount=amount,
         worth=worth,
-        operator_part=money.divide_half_even(worth * rules.operator_share, WHOLE),
+        operator_part=operator_part,
         cycles=tuple([pot.cycle for pot in state.pots]),
         draws=attempts,
         source_id=command.source_id,
         reference_type=command.reference_type,
         reference_id=command.reference_id,
+        player_rate=command.rates[command.currency],
+        jackpot_rate=command.rates[rules.currency],
     )
     if not tipped:
         return [contributed]
@@ -160,33 +165,31 @@ def opt_in(state: Instance, command: OptIn) -> Events | Rejection:
     rules = state.rules
     if state.status not in (Status.ACTIVE, Status.PAUSED):
         return rejections.OPT_IN_JACKPOT_NOT_ACTIVE
-    refused = eligibility.refusal(
-        rules, brand=command.brand, country=command.country, segments=(), vertical=None
-    )
-    if refused is not None and refused not in _NOT_KNOWN_AT_OPT_IN:
-        return refused.as_opt_in_error()
-    refused = _preference_refusal(rules, command)
-    if refused is not None:
-        return refused
+    if command.opt_in:  # nothing keeps a player in
+        refused = _opt_in_refusal(rules, command)
+        if refused is not None:
+            return refused
+    preferred = command.preferred if command.opt_in else None
     return [
         OptInChanged(
             at_ms=command.at_ms,
             brand=command.brand,
             player_id=command.player_id,
             opted_in=command.opt_in,
-            preferred=command.preferred,
+            preferred=preferred,
             preferred_currency=(
-                None if command.preferred is None else command.preferred_currency or rules.currency
+                None if preferred is None else command.preferred_currency or rules.currency
             ),
         )
     ]
 
 
-# An opt-in names no segments and no vertical, so it cannot be measured by them.
-_NOT_KNOWN_AT_OPT_IN = (rejections.SEGMENT_NOT_ALLOWED, rejections.VERTICAL_NOT_ALLOWED)
-
-
-def _preference_refusal(rules: Rules, command: OptIn) -> Rejection | None:
+def _opt_in_refusal(rules: Rules, command: OptIn) -> Rejection | None:
+    """An opt-in names no segments and no vertical, so it is measured by brand and country alone."""
+    if command.brand not in rules.allowed_brands:
+        return rejections.unsupported_brand(command.brand)
+    if command.country is not None and not eligibility.allows_country(rules, command.country):
+        return rejections.OPT_IN_COUNTRY_NOT_ALLOWED
     if command.preferred is None:
         return None
     if not isinstance(rules.contribution, Variable):

@@ -12,7 +12,8 @@ from jackpotd.core.state import Status
 class Contributed(Struct, frozen=True):
     """Money came in: `worth` was divided among house, pots and reserves; `operator_part` of it the operator paid.
 
-    `draws` holds (pot, draw, threshold) for every attempt; `cycles` the cycle of each pot that it went into.
+    `draws` holds (pot, draw, threshold) for every attempt; `cycles` the cycle of each pot that it went into; the rates
+    are the multipliers that made `amount` worth `worth`.
     """
 
     at_ms: int
@@ -28,6 +29,8 @@ class Contributed(Struct, frozen=True):
     source_id: str | None
     reference_type: str
     reference_id: str | None
+    player_rate: int
+    jackpot_rate: int
 
 
 class PotWon(Struct, frozen=True):

@@ -34,12 +34,6 @@ class Rejection(Struct, frozen=True):
     code: Code
     message: str
 
-    def as_opt_in_error(self) -> "Rejection":
-        """The same rule, refusing an opt-in: a contribution's code becomes OPTIN_ERROR."""
-        if self.code is Code.CONTRIBUTION_REJECTED:
-            return Rejection(Code.OPTIN_ERROR, self.message)
-        return self
-
 
 def _rejected(rule: str) -> Rejection:
     return Rejection(Code.CONTRIBUTION_REJECTED, rule)
@@ -54,7 +48,12 @@ NEGATIVE_WAGER = _rejected("NegativeWager")
 CONTRIBUTION_OUT_OF_RANGE = _rejected("ContributionOutOfRange")
 PREFERENCE_OUT_OF_RANGE = Rejection(Code.OPTIN_ERROR, "ContributionOutOfRange")
 PREFERENCE_NOT_SUPPORTED = Rejection(Code.OPTIN_ERROR, "ContributionNotVariable")
+OPT_IN_COUNTRY_NOT_ALLOWED = Rejection(Code.OPTIN_ERROR, "CountryNotAllowed")
 OPT_IN_JACKPOT_NOT_ACTIVE = Rejection(Code.OPTIN_ERROR, "JackpotNotActive")
+
+
+def wallet_not_configured(brand: str) -> Rejection:
+    return Rejection(Code.WALLET_NOT_CONFIGURED, brand)
 
 
 def unsupported_brand(brand: str) -> Rejection:

@@ -4,11 +4,13 @@ A handler takes an `Incoming` and returns an `Outgoing`; Quart routes are thin s
 serve a connection that no framework sees.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.wire import codec
@@ -22,6 +24,7 @@ from jackpotd.wire.errors import (
 T = TypeVar("T")
 
 JSON = "application/json"
+_INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 
 class Incoming(Struct, frozen=True):
@@ -74,11 +77,20 @@ def refused_by(rejection: Rejection) -> RequestRefused:
 
 
 async def serve(handler: Handler, request: Incoming) -> Outgoing:
-    """Runs a handler; whatever it refuses becomes an error with the right status."""
+    """Runs a handler; the answer is complete, also where the handler refused."""
     try:
-        return await handler(request)
+        outgoing = await handler(request)
     except RequestRefused as refused:
-        return refuse(refused, request.headers.get("accept", ""))
+        outgoing = refuse(refused, request.headers.get("accept", ""))
+    return completed(outgoing, request)
+
+
+def completed(outgoing: Outgoing, request: Incoming) -> Outgoing:
+    """An answer with the headers that every one has: trace id, date and content type; a handler's own come first."""
+    common = {"X-Trace-Id": request.trace_id, "Date": http_date(request.received_ms)}
+    if outgoing.body:
+        common["Content-Type"] = outgoing.content_type
+    return replace(outgoing, headers=tuple({**common, **dict(outgoing.headers)}.items()))
 
 
 def json_body(request: Incoming) -> bytes:
@@ -94,11 +106,8 @@ def integer(request: Incoming, name: str, default: int, low: int, high: int) -> 
     text = request.query.get(name)
     if text is None or text == "":
         return default
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high or len(text) > 20:
+    value = int(text) if _INTEGER.fullmatch(text) else low - 1
+    if not low <= value <= high:
         raise RequestRefused(
             Code.INVALID_REQUEST, f"query parameter {name} must be a whole number, {low} to {high}"
         )
@@ -113,13 +122,15 @@ def page_of(
 ) -> list[T]:
     """A list as its query wants it: `sort_field`, `sort_direction`, `page` from 0, `limit` (contract §5)."""
     sort_field = request.query.get("sort_field")
-    direction = integer(request, "sort_direction", 1, -1, 1)
+    direction = request.query.get("sort_direction") or "1"
+    if direction not in ("1", "-1"):
+        raise RequestRefused(Code.INVALID_REQUEST, "query parameter sort_direction must be 1 or -1")
     if sort_field:
         if sort_field not in fields:
             raise RequestRefused(
                 Code.INVALID_REQUEST, f"query parameter sort_field must be one of {sorted(fields)}"
             )
-        items = sorted(items, key=fields[sort_field], reverse=direction < 0)
+        items = sorted(items, key=fields[sort_field], reverse=direction == "-1")
     limit = integer(request, "limit", limit_max, 0, limit_max)
     page = integer(request, "page", 0, 0, 1_000_000)
     return items[page * limit : (page + 1) * limit]

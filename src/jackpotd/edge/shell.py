@@ -1,7 +1,7 @@
 """The Quart-Trio shell of a listener: routes to handlers, and what every answer has.
 
-The only place that turns Quart's requests into ours and our answers into Quart's. It adds the trace id and the date,
-keeps every error in the documented shape, and tells the metrics.
+The only place that turns Quart's requests into ours and our answers into Quart's. It keeps errors that no handler sees
+in the documented shape, and tells the metrics.
 """
 
 import time
@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 from quart import Quart, Response, request
 from quart_schema import (
     Info,
@@ -18,7 +19,6 @@ from quart_schema import (
     document_querystring,
     document_request,
     document_response,
-    hide,
     security_scheme,
     tag,
 )
@@ -27,7 +27,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from jackpotd import __version__
-from jackpotd.edge.exchange import Handler, Incoming, Outgoing, http_date, refuse, serve
+from jackpotd.edge.exchange import Handler, Incoming, Outgoing, completed, refuse, serve
 from jackpotd.edge.openapi import MsgspecProvider
 from jackpotd.wire.errors import ErrorBody, RequestRefused
 
@@ -57,7 +57,6 @@ class Route(Struct, frozen=True):
     query: Any = None
     errors: tuple[int, ...] = (400, 401, 403, 404)
     is_public: bool = False
-    is_hidden: bool = False
 
 
 class Shell(Struct, frozen=True):
@@ -99,7 +98,7 @@ def _add(app: Quart, shell: Shell, route: Route) -> None:
         outgoing = await serve(route.handler, incoming)
         seconds = time.perf_counter() - started
         shell.observe(shell.name, route.path, outgoing.status, outgoing.code, seconds)
-        return _response(outgoing, incoming.trace_id, incoming.received_ms)
+        return _response(outgoing)
 
     view.__doc__ = route.handler.__doc__
     view.__name__ = f"{route.method.lower()}_{route.path}"
@@ -114,8 +113,6 @@ def _add(app: Quart, shell: Shell, route: Route) -> None:
 def _documented(
     view: Callable[..., Awaitable[Response]], route: Route
 ) -> Callable[..., Awaitable[Response]]:
-    if route.is_hidden:
-        return hide(view)
     view = tag([route.section])(view)
     if route.request is not None:
         view = document_request(route.request)(view)
@@ -134,26 +131,23 @@ async def _incoming(shell: Shell, path: Mapping[str, str]) -> Incoming:
     body = b""
     if request.method not in ("GET", "HEAD"):
         body = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    return replace(_bare(shell), body=body, path=path, query=request.args.to_dict())
+
+
+def _bare(shell: Shell) -> Incoming:
+    """A request without its body, as far as an error needs it."""
     return Incoming(
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=body,
-        path=path,
-        query=request.args.to_dict(),
         trace_id=str(uuid.uuid4()),
         received_ms=shell.clock(),
     )
 
 
-def _response(outgoing: Outgoing, trace_id: str, now_ms: int) -> Response:
+def _response(outgoing: Outgoing) -> Response:
     response = Response(outgoing.body, outgoing.status)
-    if outgoing.body:
-        response.headers["Content-Type"] = outgoing.content_type
-    else:
-        response.headers.pop("Content-Type", None)
+    response.headers.pop("Content-Type", None)
     if outgoing.status == 204:
         response.headers.pop("Content-Length", None)
-    response.headers["X-Trace-Id"] = trace_id
-    response.headers["Date"] = http_date(now_ms)
     for name, value in outgoing.headers:
         response.headers[name] = value
     return response
@@ -162,11 +156,11 @@ def _response(outgoing: Outgoing, trace_id: str, now_ms: int) -> Response:
 def _answer_errors(app: Quart, shell: Shell) -> None:
     """Errors that no handler sees: unknown paths, oversized bodies, and our own defects."""
 
-    def respond(code: str, message: str, status: int) -> Response:
+    def respond(incoming: Incoming, code: str, message: str, status: int) -> Response:
         refused = RequestRefused(code, message, status=status)
-        outgoing = refuse(refused, request.headers.get("accept", ""))
+        outgoing = refuse(refused, incoming.headers.get("accept", ""))
         shell.observe(shell.name, "-", status, code, 0.0)
-        return _response(outgoing, str(uuid.uuid4()), shell.clock())
+        return _response(completed(outgoing, incoming))
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:
@@ -175,12 +169,18 @@ def _answer_errors(app: Quart, shell: Shell) -> None:
         message = f"{request.method} {request.path}: {error.name}"
         if status == 413:
             message = f"the body is larger than {shell.body_bytes_max} bytes"
-        response = respond(code, message, status)
+        response = respond(_bare(shell), code, message, status)
+        if status == 413:
+            response.headers["Connection"] = "close"  # the rest of the body is not read
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response
 
     @app.errorhandler(Exception)
     async def defect(_error: Exception) -> Response:
-        _log.exception("request failed", listener=shell.name, path=request.path)
-        return respond("SYSTEM_ERROR", "the request failed; it is safe to repeat with its key", 500)
+        incoming = _bare(shell)
+        _log.exception(
+            "request failed", listener=shell.name, path=request.path, trace_id=incoming.trace_id
+        )
+        message = "the request failed; it is safe to repeat with its key"
+        return respond(incoming, "SYSTEM_ERROR", message, 500)

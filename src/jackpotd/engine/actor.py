@@ -105,12 +105,11 @@ class Actor:
         """Serves the mailbox until cancelled.
 
         Raises:
-            InvariantViolation: the books are wrong; nothing of this batch has been answered.
+            InvariantViolation: the books would be wrong; what would make them so was neither staged nor answered.
         """
         while True:
             for message in await self.mailbox.drain():
                 self._handlers[type(message)](message)
-            ledger.check(self.cell.state)
 
     def _decide(self, decision: Callable[[], list[InstanceEvent] | Rejection]) -> Decision:
         """Events with the states that follow, or a refusal. Nothing has changed yet, so any failure is contained."""
@@ -121,11 +120,15 @@ class Actor:
             if isinstance(events, Rejection):
                 self._refusals += 1
                 return events
-            return events, self._fold.prepare(self.cell, events)
+            prepared = self._fold.prepare(self.cell, events)
+            ledger.check(prepared.state)
+        except ledger.InvariantViolation:
+            raise
         except Exception:  # noqa: BLE001 - contained: nothing has changed yet
             self._fenced = True
             _log.exception("instance fenced", instance_id=self.instance_id)
             return FENCED
+        return events, prepared
 
     def _stage(self, entry: records.Entry, events: list[InstanceEvent], prepared: Prepared) -> int:
         seq = self._journal.stage(records.encode(entry))
@@ -152,6 +155,7 @@ class Actor:
             currency=asked.currency,
             wager=asked.wager,
             rates=message.rates,
+            can_debit=message.can_debit,
             source_id=source_id,
             reference_type=asked.reference_type,
             reference_id=asked.reference_id,

@@ -28,10 +28,9 @@ class Multipliers(Struct, frozen=True):
 
 
 class Catalog:
-    """One version of everything that is configured; entities are frozen, tables are replaced entry by entry."""
+    """Everything that is configured; entities are frozen, tables are replaced entry by entry."""
 
     def __init__(self) -> None:
-        self.version = 0
         self.operators: dict[str, records.Operator] = {}
         self.sources: dict[tuple[str, str], records.Source] = {}
         self.templates: dict[tuple[str, str], records.Template] = {}
@@ -43,7 +42,6 @@ class Catalog:
 
     def apply(self, entity: records.CatalogEntity) -> None:
         """Puts an entity in its place."""
-        self.version += 1
         match entity:
             case records.Operator():
                 self.operators[entity.id] = entity

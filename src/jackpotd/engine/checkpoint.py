@@ -44,6 +44,7 @@ class Checkpointer:
         self._interval_s = interval_s
         self._transaction_rows_max = transaction_rows_max
         self.position = 0
+        self._one_at_a_time = trio.Lock()
 
     async def run(self) -> None:
         """Checkpoints at each interval until cancelled."""
@@ -52,7 +53,14 @@ class Checkpointer:
             await self.checkpoint()
 
     async def checkpoint(self) -> None:
-        """One round; returns when rows and keys reflect everything that was staged when it began."""
+        """One round; returns when rows and keys reflect everything that was staged when it began.
+
+        Rounds never overlap: a second caller waits for the first. A round that is cancelled must be the last one.
+        """
+        async with self._one_at_a_time:
+            await self._round()
+
+    async def _round(self) -> None:
         seq = self._journal.staged_seq
         if seq == self.position:
             return

@@ -128,7 +128,7 @@ class Fold:
                     paid=event.paid,
                     round_id=event.round_id,
                 )
-                self.overlay.put(rows.winner_key(instance_id, seq, place), row)
+                self.overlay.put(rows.winner_key(instance_id, event.pot, seq, place), row)
 
     def use_key(self, seq: int, request: records.Request) -> None:
         """A request's key, if it has one, now leads to this record."""

@@ -58,10 +58,13 @@ class KeyDesk:
             return Claim(None, b"", fingerprint)
         digest = key_digest(operator, key)
         while (running := self._claims.get(digest)) is not None:
-            if running.fingerprint != fingerprint:
-                return KEY_REUSED
             await running.done.wait()
         seq = self._fold.keys.get(digest, self._clock())
+        if seq is not None and seq > self._journal.committed_seq:
+            await (
+                self._journal.durable()
+            )  # a link that was resumed after a start settles without a claim
+            return await self.claim(operator, key, fingerprint)
         if seq is not None:
             used = self._used(seq, operator, key, fingerprint)
             if used is not None:

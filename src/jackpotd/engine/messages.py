@@ -117,6 +117,7 @@ class ContributeMessage(Struct, frozen=True):
     request: ContributionRequest
     source_id: str | None
     rates: Mapping[str, int]
+    can_debit: bool
     links: tuple[str, ...]
     reply: Reply[Accepted | Rejection]
 
@@ -137,6 +138,7 @@ class LinkMessage(Struct, frozen=True):
     reference_id: str | None
     source_id: str | None
     rates: Mapping[str, int]
+    can_debit: bool
 
 
 class OptInMessage(Struct, frozen=True):

@@ -6,6 +6,7 @@ read from memory, and changes gather in fresh tables.
 
 import heapq
 from collections.abc import Iterator
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -54,9 +55,11 @@ class Overlay:
         """Rows on disk with a prefix; used at start-up, when the overlay is empty."""
         return self._disk.scan(prefix)
 
-    def winners_down(self, instance_id: str) -> Iterator[rows.WinnerRow]:
-        """An instance's winners, the latest first."""
-        prefix = rows.winner_prefix(instance_id)
+    def pot_winners_down(
+        self, instance_id: str, pot: int
+    ) -> Iterator[tuple[bytes, rows.WinnerRow]]:
+        """A pot's winners, the latest first, each with what orders it among those of all pots."""
+        prefix = rows.winner_prefix(instance_id, pot)
         fresh = {
             key: row
             for table in (self._frozen_others, self._others)
@@ -66,26 +69,44 @@ class Overlay:
         newer = ((key, fresh[key]) for key in sorted(fresh, reverse=True))
         older = ((key, rows.decode(data)) for key, data in self._disk.scan_down(prefix))
         last = None
-        for key, row in heapq.merge(newer, older, key=lambda item: item[0], reverse=True):
+        for key, row in heapq.merge(newer, older, key=itemgetter(0), reverse=True):
             if key != last and isinstance(row, rows.WinnerRow):
-                yield row
+                yield key[-rows.WINNER_ORDER_BYTES :], row
             last = key
 
+    def winners_down(self, instance_id: str, pots: int) -> Iterator[rows.WinnerRow]:
+        """An instance's winners over all pots, the latest first."""
+        by_pot = [self.pot_winners_down(instance_id, pot) for pot in range(pots)]
+        for _, row in heapq.merge(*by_pot, key=itemgetter(0), reverse=True):
+            yield row
+
     def freeze(self) -> None:
-        """Ends a generation: what has changed so far is what the next checkpoint writes."""
+        """Ends a generation: what has changed so far is what the next checkpoint writes.
+
+        Raises:
+            RuntimeError: the generation before has not been written; to go on would lose it.
+        """
+        if self._frozen_players or self._frozen_others:
+            raise RuntimeError("a generation of rows is frozen already")
         self._frozen_players, self._players = self._players, {}
         self._frozen_others, self._others = self._others, {}
 
     def frozen(self) -> Iterator[tuple[bytes, bytes | None]]:
         """The frozen rows as they go to disk; runs in the checkpoint's thread."""
-        for key, cell in self._frozen_players.items():
-            yield key, rows.encode(_player_row(cell))
-        for key, row in self._frozen_others.items():
-            yield key, None if row is None else rows.encode(row)
+        return _encoded(self._frozen_players, self._frozen_others)
 
     def forget_frozen(self) -> None:
         """The frozen rows are on disk."""
         self._frozen_players, self._frozen_others = {}, {}
+
+
+def _encoded(
+    players: dict[bytes, PlayerCell], others: dict[bytes, rows.Row | None]
+) -> Iterator[tuple[bytes, bytes | None]]:
+    for key, cell in players.items():
+        yield key, rows.encode(_player_row(cell))
+    for key, row in others.items():
+        yield key, None if row is None else rows.encode(row)
 
 
 def _player_row(cell: PlayerCell) -> rows.PlayerRow:

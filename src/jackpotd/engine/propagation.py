@@ -50,6 +50,7 @@ class LocalPropagation:
                 reference_id=request.reference_id,
                 source_id=message.source_id,
                 rates=message.rates,
+                can_debit=message.can_debit,
             )
             self._actors[instance_id].mailbox.post_due(link)
 
@@ -71,7 +72,7 @@ class LocalPropagation:
         settled = self._fold.settlement(cause)
         self._fold.settle(self._journal.stage(records.encode(settled)), settled)
 
-    def resume(self, catalog: Catalog) -> None:
+    def resume(self, catalog: Catalog, *, can_debit: bool) -> None:
         """After a start: sends again what no link has answered, and settles what all have."""
         for cause, row in list(self._fold.propagations.items()):
             if all(row.results):
@@ -80,12 +81,17 @@ class LocalPropagation:
             entry, request = request_at(self._journal.read, cause)
             for place, result in enumerate(row.results):
                 if not result:
-                    link = _resumed_link(cause, place, entry, request, catalog)
+                    link = _resumed_link(cause, place, entry, request, catalog, can_debit)
                     self._actors[row.links[place]].mailbox.post_due(link)
 
 
 def _resumed_link(
-    cause: int, place: int, entry: records.Entry, request: records.Request, catalog: Catalog
+    cause: int,
+    place: int,
+    entry: records.Entry,
+    request: records.Request,
+    catalog: Catalog,
+    can_debit: bool,
 ) -> LinkMessage:
     contributed = entry.events[0]
     if not isinstance(contributed, records.Contributed):
@@ -105,4 +111,5 @@ def _resumed_link(
         reference_id=contributed.reference_id,
         source_id=contributed.source_id,
         rates={} if multipliers is None else multipliers.rates,
+        can_debit=can_debit,
     )

@@ -11,7 +11,6 @@ from msgspec import Struct
 from jackpotd.core import eligibility, rejections
 from jackpotd.core.commands import OptIn
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.rules import WHOLE
 from jackpotd.core.state import Instance, Status
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.idempotency import Claim, Used
@@ -24,6 +23,8 @@ from jackpotd.engine.messages import (
 )
 from jackpotd.engine.shard import Shard
 
+# A request whose caller has gone away is in flight no more, but its records still wait for the disk.
+RECORDS_PER_REQUEST_MAX = 4
 TOO_MANY_REQUESTS = Rejection(Code.OVERLOADED, "too many requests are in flight")
 
 
@@ -34,29 +35,25 @@ class OptInResult(Struct, frozen=True):
 
 
 class Router:
-    """Dispatches contributions and opt-ins to the owners of their instances.
-
-    Args:
-        embedded_wallet: whether a brand without a wallet of its own may let its players pay.
-    """
+    """Dispatches contributions and opt-ins to the owners of their instances."""
 
     def __init__(
         self,
         catalog: Catalog,
         shard: Shard,
         *,
-        embedded_wallet: bool,
         requests_in_flight_max: int,
     ) -> None:
         self._catalog = catalog
         self._shard = shard
-        self._embedded_wallet = embedded_wallet
         self._in_flight_max = requests_in_flight_max
         self.in_flight = 0
 
     async def contribute(self, request: ContributionRequest) -> Accepted | Rejection:
         """Serves a contribution, or answers a repeat of its key; returns when the answer is durable."""
-        if self.in_flight >= self._in_flight_max:
+        journal = self._shard.journal
+        waiting = journal.staged_seq - journal.committed_seq
+        if max(self.in_flight, waiting // RECORDS_PER_REQUEST_MAX) >= self._in_flight_max:
             return TOO_MANY_REQUESTS
         self.in_flight += 1
         try:
@@ -73,13 +70,18 @@ class Router:
                 return claim
             if isinstance(claim, Used):
                 return claim.answer
-            dispatch = self._dispatch(request, claim)
+            try:
+                dispatch = self._dispatch(request, claim)
+            except BaseException:
+                claim.release()
+                raise
             if isinstance(dispatch, Rejection):
                 claim.release()
+                await self._shard.journal.durable()  # a refusal reports states, too
                 return dispatch
             instance_id, message = dispatch
             answer = await self._shard.contribute(instance_id, message)
-            if answer is rejections.JACKPOT_NOT_ACTIVE and self._moved_on(request, instance_id):
+            if answer == rejections.JACKPOT_NOT_ACTIVE and self._moved_on(request, instance_id):
                 continue
             return answer
 
@@ -102,13 +104,12 @@ class Router:
         state = self._contribution_target(request)
         if isinstance(state, Rejection):
             return state
-        if not self._embedded_wallet and state.rules.operator_share != WHOLE:
-            return Rejection(Code.WALLET_NOT_CONFIGURED, request.brand)
         instance_id = state.definition.instance_id
         message = ContributeMessage(
             request=request,
             source_id=request.target.id if request.target.kind == "source" else None,
             rates=multipliers.rates,
+            can_debit=self._shard.has_embedded_wallet,
             links=self._catalog.links.get(instance_id, ()) if request.with_links else (),
             reply=Reply(claim.release),
         )

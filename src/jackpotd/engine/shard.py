@@ -51,8 +51,10 @@ class Shard:
         entropy: Entropy,
         *,
         mailbox_length_max: int,
+        has_embedded_wallet: bool,
     ) -> None:
         self.fold = fold
+        self.has_embedded_wallet = has_embedded_wallet
         self.journal = journal
         self.actors: dict[str, Actor] = {}
         self.key_desk = KeyDesk(fold, journal, clock)
@@ -73,7 +75,7 @@ class Shard:
             for entry in catalog.instances.values():
                 if entry.instance_id not in self.actors:
                     self._give_birth(entry)
-            self._propagation.resume(catalog)
+            self._propagation.resume(catalog, can_debit=self.has_embedded_wallet)
             task_status.started()
             await trio.sleep_forever()
 

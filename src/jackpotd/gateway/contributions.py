@@ -5,6 +5,7 @@ from the same events by the same code, so a repeat with `Prefer: return=represen
 """
 
 import hashlib
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,9 +24,15 @@ from jackpotd.wire.errors import ErrorBody, error_body, invalid
 
 T = TypeVar("T")
 
+REPRESENTATION = "return=representation"
+
 KEY_BYTES_MAX = 255
 PLAYER_ID_BYTES_MAX = 255
 METADATA_BYTES_MAX = 64 * 1024
+METADATA_DEPTH_MAX = 64
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(rb"[][{}]")
 
 _SOURCE_V1 = codec.decoder(wire.SourceContributionV1)
 _INSTANCE_V1 = codec.decoder(wire.InstanceContributionV1)
@@ -83,6 +90,12 @@ class Contributions:
         return _answered(accepted, request)
 
 
+def wants_representation(prefer: str) -> bool:
+    """Whether a `Prefer` header asks for the original answer of a repeat (RFC 7240)."""
+    preferences = (part.partition(";")[0] for part in prefer.split(","))
+    return any(text.strip().lower().replace('"', "") == REPRESENTATION for text in preferences)
+
+
 def _answered(accepted: Accepted, request: Incoming) -> Outgoing:
     headers: tuple[tuple[str, str], ...] = (
         ("X-Trace-Id", accepted.trace_id),
@@ -90,8 +103,9 @@ def _answered(accepted: Accepted, request: Incoming) -> Outgoing:
     )
     if accepted.is_replay:
         headers += (("Idempotency-Replayed", "true"),)
-        if "return=representation" not in request.headers.get("prefer", ""):
+        if not wants_representation(request.headers.get("prefer", "")):
             return Outgoing(204, headers=headers)
+        headers += (("Preference-Applied", REPRESENTATION),)
     results = [_result(outcome, accepted.metadata) for outcome in accepted.outcomes]
     body = answer(results if accepted.api_version > 1 else results[0])
     return msgspec.structs.replace(body, headers=headers)
@@ -241,6 +255,23 @@ def _key(key: str | None, path: str) -> str | None:
 
 def _opaque(value: Raw, path: str) -> Raw:
     """Opaque JSON, as a copy: what was decoded is a view into the request's body."""
-    if len(bytes(value)) > METADATA_BYTES_MAX:
+    data = bytes(value)
+    if len(data) > METADATA_BYTES_MAX:
         raise invalid(path, f"is longer than {METADATA_BYTES_MAX} bytes")
-    return Raw(bytes(value))
+    if data.count(b"{") + data.count(b"[") > METADATA_DEPTH_MAX:
+        _check_depth(data, path)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise invalid(path, "is not UTF-8") from None
+    return Raw(data)
+
+
+def _check_depth(data: bytes, path: str) -> None:
+    """Opaque JSON is decoded again wherever its record is, so it may not be as deep as a decoder can just bear."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", data)):
+        depth += 1 if bracket in b"{[" else -1
+        deepest = max(deepest, depth)
+    if deepest > METADATA_DEPTH_MAX:
+        raise invalid(path, f"is nested deeper than {METADATA_DEPTH_MAX} levels")

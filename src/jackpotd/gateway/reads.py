@@ -4,8 +4,9 @@ What is reported is durable: a read looks at the state in memory, then waits for
 """
 
 from collections.abc import Iterator
-from itertools import islice
 
+import trio
+import trio.lowlevel
 from msgspec import Struct
 
 from jackpotd.core import money
@@ -30,6 +31,7 @@ from jackpotd.wire.errors import RequestRefused
 from jackpotd.wire.rendering import contribution_type, source_answer
 
 WINNERS_DEFAULT = 10
+ROWS_AT_ONCE_MAX = 256
 
 
 class SourcesQuery(Struct, frozen=True):
@@ -104,12 +106,12 @@ class Reads:
         """Get the instance that a source gives to a player, with the player's opt-in status if one is named."""
         principal = self._reader(request)
         brand = self._brand(principal, request)
-        segments = request.query.get("segments")
+        segments = tuple(part for part in request.query.get("segments", "").split(",") if part)
         state = self._router.visible_instance(
             request.path["source_id"],
             brand,
-            request.query.get("country_code"),
-            None if segments is None else tuple(part for part in segments.split(",") if part),
+            request.query.get("country_code") or None,
+            segments or None,
         )
         if isinstance(state, Rejection):
             raise refused_by(state)
@@ -140,31 +142,41 @@ class Reads:
     async def latest_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of an instance, over all pots."""
         state = self._seen_instance(request)
-        limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
-        found = list(islice(self._winners(state, request.query.get("brand_id")), limit))
+        overlay = self._shard.fold.overlay
+        rows_down = overlay.winners_down(state.definition.instance_id, len(state.pots))
+        found = await self._some_winners(request, state, rows_down)
         await self._shard.journal.durable()
         return answer(found)
 
     async def pot_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of each pot of an instance; the limit is for each pot."""
         state = self._seen_instance(request)
-        limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
-        found: dict[str, list[wire.WinnerAnswer]] = {pot.id: [] for pot in state.rules.pots}
-        missing = len(found) if limit else 0
-        for winner in self._winners(state, request.query.get("brand_id")):
-            if not missing:
-                break
-            of_pot = found[winner.pot_id]
-            if len(of_pot) < limit:
-                of_pot.append(winner)
-                missing -= len(of_pot) == limit
+        overlay = self._shard.fold.overlay
+        found = {}
+        for index, pot in enumerate(state.rules.pots):
+            by_pot = overlay.pot_winners_down(state.definition.instance_id, index)
+            rows_down = (row for _, row in by_pot)
+            found[pot.id] = await self._some_winners(request, state, rows_down)
         await self._shard.journal.durable()
         return answer(found)
 
-    def _winners(self, state: Instance, brand: str | None) -> Iterator[wire.WinnerAnswer]:
-        for row in self._shard.fold.overlay.winners_down(state.definition.instance_id):
+    async def _some_winners(
+        self, request: Incoming, state: Instance, rows_down: Iterator[rows.WinnerRow]
+    ) -> list[wire.WinnerAnswer]:
+        """The first winners of a brand, or of all; a brand that wins rarely must not hold up the contributions."""
+        limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
+        brand = request.query.get("brand_id")
+        found: list[wire.WinnerAnswer] = []
+        if not limit:
+            return found
+        for seen, row in enumerate(rows_down, 1):
             if not brand or row.brand == brand:
-                yield _winner_answer(state, row)
+                found.append(_winner_answer(state, row))
+                if len(found) == limit:
+                    break
+            if seen % ROWS_AT_ONCE_MAX == 0:
+                await trio.lowlevel.checkpoint()
+        return found
 
     async def currencies(self, request: Incoming) -> Outgoing:
         """Get the multipliers of a brand; the default ones where it has none of its own."""

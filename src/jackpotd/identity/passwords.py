@@ -55,7 +55,7 @@ class PasswordDesk:
         self._lock_s = lock_s
         self._monotonic = monotonic
         self._failures: dict[str, tuple[int, float]] = {}
-        self._limiter = trio.CapacityLimiter(_CHECKS_AT_ONCE_MAX)
+        self._turns = trio.CapacityLimiter(_CHECKS_AT_ONCE_MAX)
         # Checked where the name is unknown, so that the time of an answer does not tell which names exist.
         self._decoy = hash_password("no account has this password")
 
@@ -65,10 +65,15 @@ class PasswordDesk:
         Raises:
             AccountLocked: too many failures; the password was not looked at.
         """
+        # The lock is looked at when it is this check's turn: guesses side by side count one after another.
+        async with self._turns:
+            return await self._check(username, password, is_loopback=is_loopback)
+
+    async def _check(self, username: str, password: str, *, is_loopback: bool) -> Account | None:
         self._refuse_locked(username)
         account = self._accounts(username)
         hashed = self._decoy if account is None else account.password_hash
-        is_right = await trio.to_thread.run_sync(_verify, hashed, password, limiter=self._limiter)
+        is_right = await trio.to_thread.run_sync(_verify, hashed, password)
         if not is_loopback and password in DEMO_PASSWORDS:
             is_right = False
         if account is None or not is_right or not account.enabled:
@@ -87,7 +92,10 @@ class PasswordDesk:
 
     def _count_failure(self, username: str) -> None:
         if len(self._failures) >= _TRACKED_NAMES_MAX and username not in self._failures:
-            self._failures.pop(next(iter(self._failures)))
+            unlocked = (
+                name for name, (count, _) in self._failures.items() if count < self._failures_max
+            )
+            self._failures.pop(next(unlocked, None) or next(iter(self._failures)))
         count, _ = self._failures.get(username, (0, 0.0))
         self._failures[username] = (count + 1, self._monotonic())
 

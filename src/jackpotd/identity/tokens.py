@@ -31,6 +31,10 @@ class Use(StrEnum):
     REFRESH = "refresh"
 
 
+class SecretDamaged(Exception):
+    """The signing secret on disk cannot be used."""
+
+
 class InvalidToken(Exception):
     """A token that opens nothing: malformed, forged, expired, of another use, or its account is gone."""
 
@@ -43,19 +47,24 @@ class _Known(Struct, frozen=True):
 
 
 def load_secret(path: Path) -> bytes:
-    """The signing secret of a data directory, created once and readable by its owner alone."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """The signing secret of a data directory, created once, whole, and readable by its owner alone.
+
+    Raises:
+        SecretDamaged: the file is there and is no secret of ours; without it every token would be void.
+    """
+    if path.exists():
         secret = path.read_bytes()
         if len(secret) != _SECRET_BYTES:
-            raise ValueError(f"{path} is not a token secret of {_SECRET_BYTES} bytes") from None
+            raise SecretDamaged(f"{path} is not a token secret of {_SECRET_BYTES} bytes")
         return secret
     secret = secrets.token_bytes(_SECRET_BYTES)
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secret)
         file.flush()
         os.fsync(file.fileno())
+    draft.replace(path)
     return secret
 
 

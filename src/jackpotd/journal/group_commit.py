@@ -67,6 +67,7 @@ class GroupCommit:
         self._staged: list[bytes] = []
         self._waiting: deque[tuple[int, Callback]] = deque()
         self._work = trio.Event()
+        self._progress = trio.Event()
         self.committed_seq = log.last_seq
         self.staged_seq = log.last_seq
         self._failed = False
@@ -90,10 +91,16 @@ class GroupCommit:
             self._waiting.append((self.staged_seq, callback))
 
     async def durable(self) -> None:
-        """Waits until everything staged so far is on stable storage."""
-        event = trio.Event()
-        self.when_durable(event.set)
-        await event.wait()
+        """Waits until everything staged so far is on stable storage.
+
+        Raises:
+            JournalFailed: it will never be.
+        """
+        target = self.staged_seq
+        while self.committed_seq < target:
+            if self._failed:
+                raise JournalFailed("the journal does not accept writes")
+            await self._progress.wait()
 
     def read(self, seq: int) -> bytes | None:
         """One committed record."""
@@ -115,11 +122,6 @@ class GroupCommit:
         finally:
             writer.stop()
 
-    async def drain(self) -> None:
-        """Waits until nothing is staged."""
-        while self.staged_seq != self.committed_seq:
-            await self.durable()
-
     async def _commit(self, writer: "_Writer") -> None:
         batch = self._staged[: self._batch_records_max]
         self._staged = self._staged[self._batch_records_max :]
@@ -130,6 +132,7 @@ class GroupCommit:
             await writer.append(self.committed_seq + 1, batch)
         except Exception as error:
             self._failed = True
+            self._progress.set()
             raise JournalFailed(f"append at {self.committed_seq + 1} failed: {error}") from error
         seconds = time.perf_counter() - started
         self.committed_seq += len(batch)
@@ -137,6 +140,8 @@ class GroupCommit:
         self._records += len(batch)
         self._commit_s += seconds
         self._on_commit(len(batch), seconds)
+        self._progress.set()
+        self._progress = trio.Event()
         waiting = self._waiting
         while waiting and waiting[0][0] <= self.committed_seq:
             waiting.popleft()[1]()

@@ -44,6 +44,7 @@ class KeyUpkeep:
 async def _work(job: J | None, end: Callable[[J], None]) -> None:
     if job is None:
         return
-    await trio.to_thread.run_sync(job.write)
+    # A stop does not wait for a long merge: files that the manifest does not name are rubbish of a crash.
+    await trio.to_thread.run_sync(job.write, abandon_on_cancel=True)
     end(job)
-    await trio.to_thread.run_sync(job.release)
+    await trio.to_thread.run_sync(job.release, abandon_on_cancel=True)

@@ -70,11 +70,13 @@ class LmdbLog:
         return cls(env, name)
 
     @classmethod
-    def open_readonly(cls, directory: Path, *, name: str) -> "LmdbLog":
-        """The log of another process, as it stands at each read."""
+    def open_readonly(cls, directory: Path, *, name: str, map_bytes_max: int) -> "LmdbLog":
+        """The log of another process, as it stands at each read; the map must hold what it may grow to."""
         if not (directory / "data.mdb").exists():
             raise LogError(f"{directory} holds no journal")
-        env = lmdb.open(os.fspath(directory), readonly=True, max_dbs=0, max_readers=64)
+        env = lmdb.open(
+            os.fspath(directory), map_size=map_bytes_max, readonly=True, max_dbs=0, max_readers=64
+        )
         return cls(env, name)
 
     def _read_genesis(self, name: str) -> Genesis:

@@ -8,7 +8,7 @@ import lmdb
 
 from jackpotd.journal.log import LogError
 
-_SCAN_CHUNK = 1024
+_SCAN_CHUNK = 256
 
 
 class LmdbRows:
@@ -25,15 +25,23 @@ class LmdbRows:
         )
 
     @classmethod
-    def open_readonly(cls, directory: Path) -> "LmdbRows":
-        """The rows of another process.
+    def open_readonly(cls, directory: Path, *, map_bytes_max: int) -> "LmdbRows":
+        """The rows of another process; the map must hold what they may grow to.
 
         Raises:
             LogError: there are none.
         """
         if not (directory / "data.mdb").exists():
             raise LogError(f"{directory} holds no rows")
-        return cls(lmdb.open(os.fspath(directory), readonly=True, max_dbs=0, max_readers=64))
+        return cls(
+            lmdb.open(
+                os.fspath(directory),
+                map_size=map_bytes_max,
+                readonly=True,
+                max_dbs=0,
+                max_readers=64,
+            )
+        )
 
     def get(self, key: bytes) -> bytes | None:
         with self._env.begin() as txn:

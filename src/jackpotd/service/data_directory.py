@@ -16,6 +16,14 @@ class DataDirectoryError(Exception):
     """A data directory that cannot be used; the message says why."""
 
 
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class DataDirectory(Struct, frozen=True):
     """The paths of a data directory. Each worker has a folder of its own."""
 
@@ -40,6 +48,18 @@ class DataDirectory(Struct, frozen=True):
     @property
     def token_secret(self) -> Path:
         return self.root / "token.secret"
+
+    def prepare(self) -> None:
+        """Makes the folders, with their names on stable storage: LMDB syncs files, not the folders above them."""
+        for folder in (self.catalog, self.worker_journal, self.worker_rows, self.worker_keys):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root.absolute().parent, self.root, self.worker_journal.parent):
+            _sync(folder)
+
+    def sync(self) -> None:
+        """Puts the names of files that were just created on stable storage."""
+        for folder in (self.root, self.catalog, self.worker_journal, self.worker_rows):
+            _sync(folder)
 
     def require(self) -> None:
         """Refuses a directory that no server has used yet."""

@@ -10,6 +10,7 @@ from hypercorn.trio import serve
 from hypercorn.typing import (
     ASGIFramework,
     ASGIReceiveCallable,
+    ASGIReceiveEvent,
     ASGISendCallable,
     ASGISendEvent,
     Scope,
@@ -21,6 +22,7 @@ from jackpotd.service.settings import Bind
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
+_DISCONNECT_DELAY_S = 1.0
 _KEEP_ALIVE_REQUESTS_MAX = 1_000_000
 _HEADERS_BYTES_MAX = 64 * 1024
 
@@ -63,19 +65,28 @@ def bind(name: str, address: Bind) -> Listener:
 
 
 def _finishing(app: ASGIFramework) -> ASGIFramework:
-    """The same application, whose last message of a response is always sent to its end.
+    """The same application, which hears of a disconnect late once it sends the last of its response.
 
-    Hypercorn tells the application of a disconnect while it still handles that message; Quart-Trio then cancels the
-    sender, and the connection would never be watched for idleness again: no keep-alive limit, no close at a stop.
+    Hypercorn announces a disconnect while it still handles that last message. Quart-Trio would cancel the sender, and
+    the connection would never be watched for idleness again: no keep-alive limit, no close at a stop. A client that
+    does not read still loses its request after the delay.
     """
 
     async def finishing(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        async def send_all(message: ASGISendEvent) -> None:
-            is_last = message["type"] == "http.response.body" and not message.get("more_body")
-            with trio.CancelScope(shield=is_last):
-                await send(message)
+        is_finishing = False
 
-        await app(scope, receive, send_all)
+        async def send_noting_the_last(message: ASGISendEvent) -> None:
+            nonlocal is_finishing
+            is_finishing = message["type"] == "http.response.body" and not message.get("more_body")
+            await send(message)
+
+        async def receive_late() -> ASGIReceiveEvent:
+            message = await receive()
+            if is_finishing and message["type"] == "http.disconnect":
+                await trio.sleep(_DISCONNECT_DELAY_S)
+            return message
+
+        await app(scope, receive_late, send_noting_the_last)
 
     return finishing
 

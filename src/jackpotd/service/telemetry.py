@@ -46,7 +46,7 @@ def configure_logs(settings: LogSettings) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)
 
 
-class Sources(Collector):
+class Gauges(Collector):
     """What a scrape reads, set once the parts exist."""
 
     def __init__(
@@ -143,8 +143,8 @@ class Telemetry:
             registry=self._registry,
         )
 
-    def read_from(self, sources: Sources) -> None:
-        self._registry.register(sources)
+    def read_from(self, gauges: Gauges) -> None:
+        self._registry.register(gauges)
 
     def observe_request(
         self, listener: str, route: str, status: int, code: str, seconds: float

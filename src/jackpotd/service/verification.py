@@ -9,7 +9,7 @@ from jackpotd.journal.log import LmdbLog
 from jackpotd.journal.row_store import LmdbRows
 from jackpotd.service.data_directory import CATALOG_LOG, WORKER_LOG, DataDirectory
 from jackpotd.service.settings import Settings
-from jackpotd.service.wiring import DAY_MS, clock_ms
+from jackpotd.service.wiring import DAY_MS, GIBIBYTE, clock_ms
 
 
 class Report(Struct, frozen=True):
@@ -30,11 +30,12 @@ def verify(settings: Settings, data: DataDirectory) -> Report:
     """
     data.require()
     retention_ms = settings.idempotency.retention_days * DAY_MS
-    catalog_log = LmdbLog.open_readonly(data.catalog, name=CATALOG_LOG)
-    worker_log = LmdbLog.open_readonly(data.worker_journal, name=WORKER_LOG)
+    size = settings.journal.map_gibibytes_max * GIBIBYTE
+    catalog_log = LmdbLog.open_readonly(data.catalog, name=CATALOG_LOG, map_bytes_max=size)
+    worker_log = LmdbLog.open_readonly(data.worker_journal, name=WORKER_LOG, map_bytes_max=size)
     # Derived things are read first, the journal last: what they reflect is then in the journal that is read.
     keys = KeyIndex.open(data.worker_keys, retention_ms=retention_ms, writable=False)
-    rows = LmdbRows.open_readonly(data.worker_rows)
+    rows = LmdbRows.open_readonly(data.worker_rows, map_bytes_max=size)
     disk_rows = dict(rows.snapshot())
     comparison = compare(
         worker_log, disk_rows.items(), keys, alive_since_ms=clock_ms() - retention_ms

@@ -29,7 +29,7 @@ from jackpotd.journal.row_store import LmdbRows
 from jackpotd.service.data_directory import CATALOG_LOG, WORKER_LOG, DataDirectory
 from jackpotd.service.entropy import SystemEntropy
 from jackpotd.service.settings import Settings
-from jackpotd.service.telemetry import Sources, Telemetry
+from jackpotd.service.telemetry import Gauges, Telemetry
 
 GIBIBYTE = 1 << 30
 DAY_MS = 86_400_000
@@ -122,6 +122,7 @@ class System(Struct, frozen=True):
 @contextmanager
 def opened(settings: Settings, data: DataDirectory) -> Iterator[Storage]:
     """Opens everything on disk for writing; closes it when left."""
+    data.prepare()
     with ExitStack() as closing:
         map_bytes_max = settings.journal.map_gibibytes_max * GIBIBYTE
 
@@ -139,7 +140,9 @@ def opened(settings: Settings, data: DataDirectory) -> Iterator[Storage]:
             data.worker_keys, retention_ms=settings.idempotency.retention_days * DAY_MS
         )
         closing.callback(keys.close)
-        yield Storage(log(CATALOG_LOG), log(WORKER_LOG), rows, keys)
+        storage = Storage(log(CATALOG_LOG), log(WORKER_LOG), rows, keys)
+        data.sync()
+        yield storage
 
 
 def build(settings: Settings, data: DataDirectory, storage: Storage, *, is_demo: bool) -> System:
@@ -162,12 +165,12 @@ def build(settings: Settings, data: DataDirectory, storage: Storage, *, is_demo:
         clock_ms,
         entropy,
         mailbox_length_max=settings.limits.mailbox_length_max,
+        has_embedded_wallet=is_demo or settings.wallet.embedded,
     )
     key_upkeep = KeyUpkeep(storage.keys, clock_ms)
     router = Router(
         catalog,
         shard,
-        embedded_wallet=is_demo or settings.wallet.embedded,
         requests_in_flight_max=settings.limits.requests_in_flight_max,
     )
     checkpointer = Checkpointer(
@@ -179,7 +182,7 @@ def build(settings: Settings, data: DataDirectory, storage: Storage, *, is_demo:
         transaction_rows_max=settings.journal.checkpoint_rows_max,
     )
     telemetry.read_from(
-        Sources(
+        Gauges(
             actors=shard.actor_statistics,
             shard=shard.statistics,
             commits=journal.statistics,

@@ -173,10 +173,9 @@ class House:
             self.clock,
             SeededEntropy(seed, hits),
             mailbox_length_max=mailbox_length_max,
+            has_embedded_wallet=True,
         )
-        self.router = Router(
-            self.catalog, self.shard, embedded_wallet=True, requests_in_flight_max=100_000
-        )
+        self.router = Router(self.catalog, self.shard, requests_in_flight_max=100_000)
 
     @asynccontextmanager
     async def running(self, *, commits: bool = True) -> AsyncIterator[trio.Nursery]:

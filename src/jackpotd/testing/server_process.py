@@ -120,6 +120,15 @@ class ServerProcess:
             await self.stop()
         await self.start()
 
+    async def wait(self, *, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """Wait until the command ends by itself; answer its exit status."""
+        process = self._alive()
+        with trio.fail_after(timeout_s):
+            returncode = await process.wait()
+            await self._output_ended.wait()
+        await self._forget(process)
+        return returncode
+
     async def close(self) -> None:
         """Leave no process behind, whatever state the program is in."""
         process = self._process

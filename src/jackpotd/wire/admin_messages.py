@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Raw, Struct, field
 
 from jackpotd.core.state import Status
-from jackpotd.wire.gateway_messages import Amount, Currency, Text
+from jackpotd.wire.gateway_messages import END, PLAIN_ID, Amount, Currency, Text
 from jackpotd.wire.template import Key, OwnerPath, Strict
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
-PlainId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
-Username = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@\-]{1,128}$")]
+PlainId = Annotated[str, Meta(pattern=f"^{PLAIN_ID}{END}")]
+Username = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_.@\-]{{1,128}}{END}")]
 Reason = Annotated[str, Meta(max_length=1024)]
 LINKS_MAX = 64
 
@@ -77,6 +77,14 @@ class AccountDoc(Strict, frozen=True):
     org_id: PlainId | None = None
     unit_ids: list[PlainId] = field(default_factory=list)
     enabled: bool = True
+
+
+class AccountChangeDoc(Strict, frozen=True):
+    """`PUT /admin/accounts/{username}`; what is left out stays."""
+
+    enabled: bool | None = None
+    password: Annotated[str, Meta(min_length=8, max_length=1024)] | None = None
+    permissions: list[PermissionDoc] | None = None
 
 
 class AccountAnswer(Struct, frozen=True):

@@ -3,6 +3,7 @@
 Or as RFC 9457 where `Accept` asks for it (contract §3).
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -36,6 +37,7 @@ STATUS_BY_CODE: Mapping[str, int] = MappingProxyType(
     }
 )
 
+_EXCLUDED = re.compile(r"\bq\s*=\s*0(\.0*)?\s*(;|$)")
 PROBLEM_JSON = "application/problem+json"
 OVERLOADED_RETRY_AFTER_S = 1
 
@@ -76,8 +78,12 @@ def invalid(path: str, message: str) -> RequestRefused:
 
 
 def wants_problem(accept: str) -> bool:
-    """Whether an `Accept` header names problem details."""
-    return PROBLEM_JSON in accept
+    """Whether an `Accept` header names problem details, and does not exclude them."""
+    for part in accept.split(","):
+        media_type, _, parameters = part.partition(";")
+        if media_type.strip().lower() == PROBLEM_JSON:
+            return not _EXCLUDED.search(parameters)
+    return False
 
 
 def encode_error(body: ErrorBody, accept: str) -> tuple[str, bytes]:

@@ -10,15 +10,18 @@ from msgspec import Meta, Raw, Struct, field
 
 from jackpotd.wire.codec import IncomingAmount, null
 
+PLAIN_ID = r"[A-Za-z0-9_.\-]{1,64}"
+END = r"(?![\s\S])"  # where `$` would let a newline pass
+
 Id = Annotated[str, Meta(min_length=1, max_length=255)]
 BrandPath = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_.\-]{1,64}:[A-Za-z0-9_.\-]{1,64}$",
+        pattern=f"^{PLAIN_ID}:{PLAIN_ID}{END}",
         description="operator:brand",
     ),
 ]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z0-9]{3,8}$", description="ISO 4217 code")]
+Currency = Annotated[str, Meta(pattern=f"^[A-Z0-9]{{3,8}}{END}", description="ISO 4217 code")]
 Amount = Annotated[Raw, Meta(extra_json_schema={"type": "number"}, description="exact decimal")]
 Opaque = Annotated[Raw, Meta(description="any JSON, passed through")]
 Text = Annotated[str, Meta(max_length=1024)]
@@ -80,7 +83,7 @@ class Target(Struct, frozen=True):
     id: Id
 
 
-BareBrand = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+BareBrand = Annotated[str, Meta(pattern=f"^{PLAIN_ID}{END}")]
 
 
 class PlayerV2(Struct, frozen=True):

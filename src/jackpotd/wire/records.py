@@ -33,6 +33,8 @@ class Contributed(_Record, frozen=True, tag="c"):
     source_id: str | None
     reference_type: str
     reference_id: str | None
+    player_rate: int
+    jackpot_rate: int
 
 
 class PotWon(_Record, frozen=True, tag="w"):

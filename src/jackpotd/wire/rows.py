@@ -117,12 +117,20 @@ def player_key(instance_id: str, brand: str, player_id: str) -> bytes:
     return f"p{instance_id}\0{brand}\0{player_id}".encode()
 
 
-def winner_prefix(instance_id: str) -> bytes:
-    return f"w{instance_id}\0".encode()
+def winner_prefix(instance_id: str, pot: int) -> bytes:
+    return f"w{instance_id}\0".encode() + pot.to_bytes(2, "big")
 
 
-def winner_key(instance_id: str, seq: int, place: int) -> bytes:
-    return winner_prefix(instance_id) + seq.to_bytes(8, "big") + place.to_bytes(2, "big")
+def winner_key(instance_id: str, pot: int, seq: int, place: int) -> bytes:
+    """Winners of one pot stand together, in the order of the journal."""
+    return winner_prefix(instance_id, pot) + winner_order(seq, place)
+
+
+def winner_order(seq: int, place: int) -> bytes:
+    return seq.to_bytes(8, "big") + place.to_bytes(2, "big")
+
+
+WINNER_ORDER_BYTES = 10
 
 
 def propagation_key(cause: int) -> bytes:

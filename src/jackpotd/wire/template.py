@@ -11,13 +11,13 @@ from msgspec import Meta, Raw, Struct, field
 from jackpotd.core import rules as core
 from jackpotd.wire.codec import IncomingAmount, decode_part, decoder
 from jackpotd.wire.errors import RequestRefused, invalid
-from jackpotd.wire.gateway_messages import BrandPath, Currency
+from jackpotd.wire.gateway_messages import END, PLAIN_ID, BrandPath, Currency
 
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 OwnerPath = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_.\-]{1,64}(:[A-Za-z0-9_.\-]{1,64})?$",
+        pattern=f"^{PLAIN_ID}(:{PLAIN_ID})?{END}",
         description="operator, or operator:brand",
     ),
 ]
