@@ -196,6 +196,33 @@ def test_transitions_of_a_preference_stay_in_its_range(
     assert [OptInChanged(5, "op:a", "anna", True, preferred, currency or "EUR")] == outcome
 
 
+def test_transitions_out_of_a_jackpot_are_always_open() -> None:
+    """Nothing keeps a player in: no brand, country or preference stands against an opt-out, and it keeps no choice."""
+    state = instance(blocked_countries=frozenset({"MT"}))
+    refused = (
+        (opt_in(), rejections.OPT_IN_COUNTRY_NOT_ALLOWED),
+        (opt_in(country=None, brand="op:b"), rejections.unsupported_brand("op:b")),
+        (opt_in(country=None, preferred=1), rejections.PREFERENCE_NOT_SUPPORTED),
+    )
+    for command, expected in refused:
+        assert expected == decide.opt_in(state, command)
+        leaving = replace(command, opt_in=False)
+        out = OptInChanged(5, command.brand, "anna", False, None, None)
+        assert [out] == decide.opt_in(state, leaving)
+
+
+@pytest.mark.parametrize(("share", "wager"), [(0, SCALE), (SCALE // 2, SCALE), (SCALE - 1, SCALE)])
+def test_transitions_refuse_a_debit_that_no_wallet_can_make(share: int, wager: int) -> None:
+    """Where the brand has no wallet, only what the operator pays whole, or nothing, is taken."""
+    state, whole = instance(operator_share=share), instance(operator_share=SCALE)
+    command = contribute(state, wager=wager, can_debit=False)
+    expected = rejections.wallet_not_configured("op:a")
+
+    assert expected == decide.contribute(state, UNKNOWN_PLAYER, command)
+    for taken, asked in ((whole, command), (state, replace(command, wager=0))):
+        assert isinstance(decide.contribute(taken, UNKNOWN_PLAYER, asked), list)
+
+
 @pytest.mark.parametrize("contribution", [Fixed(SCALE), Percentage(SCALE)])
 def test_transitions_refuse_a_preference_where_nothing_can_be_chosen(
     contribution: Fixed | Percentage,

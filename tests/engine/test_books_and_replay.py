@@ -29,7 +29,7 @@ from jackpotd.journal.group_commit import GroupCommit, JournalFailed
 from jackpotd.testing.house import House, currencies, instance, links, operator, request
 from jackpotd.testing.memory_log import MemoryLog
 from jackpotd.testing.templates import MULTIPLIERS, random_template, rates
-from jackpotd.wire import rows
+from jackpotd.wire import records, rows
 from jackpotd.wire.catalog_records import CatalogEntity
 
 BRANDS = ("op:a", "op:b", "op:c")
@@ -75,6 +75,23 @@ class Bank:
             carried = Fraction(sum(state.carried), state.plan.denominator)
             assert self.balance[instance_id] == held + carried, instance_id
         assert set(self.rounds.values()) <= {1}
+
+    def check_winners(self) -> None:
+        """Winners are read in the order of the journal, the latest first, over all pots and for each."""
+        won: dict[str, list[tuple[int, str, int]]] = {name: [] for name in self.house.fold.cells}
+        for _, data in self.house.log.scan(1):
+            record = records.decode(data)
+            for item in record.events if isinstance(record, records.Entry) else ():
+                if isinstance(item, records.PotWon):
+                    won[record.instance_id].append((item.pot, item.round_id, item.paid))
+        overlay = self.house.fold.overlay
+        for name, expected in won.items():
+            pots = len(self.house.fold.cells[name].state.pots)
+            found = [(r.pot, r.round_id, r.paid) for r in overlay.winners_down(name, pots)]
+            assert expected[::-1] == found
+            for pot in range(pots):
+                of_pot = [row.round_id for _, row in overlay.pot_winners_down(name, pot)]
+                assert [round_id for at, round_id, _ in expected[::-1] if at == pot] == of_pot
 
 
 class Flushed(MemoryKeys):
@@ -237,6 +254,7 @@ async def test_books_of_a_house_balance_and_its_journal_repeats_them(seed: int) 
                         nursery.start_soon(checkpointer.checkpoint)
                 await house.settled()
                 bank.check()
+                bank.check_winners()
         checkpoint = MemoryRows(disk.items.items())
         compare(log, checkpoint.items.items(), keys, alive_since_ms=0)
         live = all_rows(house.fold, disk)
@@ -257,7 +275,7 @@ def assert_crashes_lose_nothing(rng: random.Random, log: MemoryLog, disk: Crasha
 
 
 async def test_books_of_a_house_that_restarts_many_times_balance() -> None:
-    """Ten lives of one log with a cut in each: what was answered stays, and the books go on from there."""
+    """Ten lives of one log: what was answered stays, and the books go on from there."""
     rng = random.Random(10)
     entities, log, rounds = catalog(rng), MemoryLog(), Counter[str]()
     with trio.fail_after(TEST_TIMEOUT_S):

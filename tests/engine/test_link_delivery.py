@@ -117,6 +117,35 @@ async def test_links_are_not_followed_further_and_can_be_switched_off() -> None:
                 assert {**dict.fromkeys(NAMES, 0), **expected} == found
 
 
+async def test_links_that_a_player_would_pay_are_refused_without_a_wallet() -> None:
+    """Each link is measured by its own template: who pays nothing needs no wallet, live and after a crash."""
+    free, paid = random_template(random.Random(1)), random_template(random.Random(1))
+    for template, share in ((free, "1"), (paid, "0.5")):
+        template["contribution_rules"] |= {
+            "opt_in_required": False,
+            "operator_contribution_percentage": share,
+        }
+    entities: list[CatalogEntity] = [operator("op", ["a"]), currencies("default")]
+    entities += [instance("free", free), instance("paid", paid), instance("also free", free)]
+    entities.append(links("free", "paid", "also free"))
+    refused = Rejection(Code.WALLET_NOT_CONFIGURED, "op:a")
+    asked = request("free", wager=SCALE, key="k")
+    with trio.fail_after(TEST_TIMEOUT_S):
+        house = House(MemoryLog(), entities, has_embedded_wallet=False)
+        async with house.running():
+            assert refused == await house.router.contribute(request("paid", wager=SCALE))
+            answer = await house.router.contribute(asked)
+        cut = House(house.log.copy(4), entities, has_embedded_wallet=False)
+        async with cut.running():
+            await cut.settled()
+            again = await cut.router.contribute(asked)
+    for found in (answer, again):
+        assert isinstance(found, Accepted)
+        assert isinstance(found.outcomes[0], Taken)
+        assert refused == found.outcomes[1]
+        assert isinstance(found.outcomes[2], Taken)
+
+
 async def test_links_after_a_cut_behind_any_record_are_delivered_exactly_once() -> None:
     """A crash after each record of the journal in turn: the next life answers every link that is still owed."""
     with trio.fail_after(TEST_TIMEOUT_S):

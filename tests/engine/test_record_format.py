@@ -159,14 +159,16 @@ def test_record_format_reads_records_without_their_later_fields() -> None:
 
 
 def test_record_format_of_keys_keeps_rows_apart_and_in_order() -> None:
-    """Keys of one kind share a prefix, winners sort by record and place, and a player's id may hold anything."""
+    """Keys of one kind share a prefix, a pot's winners sort by record and place, players may have any id."""
     rng = random.Random(1)
     places = [(rng.randint(0, 2**40), rng.randint(0, 40)) for _ in range(200)]
-    keys = [rows.winner_key("id", seq, place) for seq, place in places]
+    keys = [rows.winner_key("id", 1, seq, place) for seq, place in places]
 
     assert sorted(places) == [place for _, place in sorted(zip(keys, places, strict=True))]
-    assert all(key.startswith(rows.winner_prefix("id")) for key in keys)
-    assert not keys[0].startswith(rows.winner_prefix("i"))
+    assert all(key.startswith(rows.winner_prefix("id", 1)) for key in keys)
+    assert not keys[0].startswith(rows.winner_prefix("id", 0))
+    assert not keys[0].startswith(rows.winner_prefix("i", 1))
+    assert {rows.WINNER_ORDER_BYTES} == {len(rows.winner_order(*place)) for place in places}
     names = [("id", "op:a", "\0b"), ("id", "op:a", "b"), ("id", "op:a", ""), ("i", "op:a", "\0b")]
     assert len(names) == len({rows.player_key(*name) for name in names})
     assert rows.propagation_key(1) < rows.propagation_key(256) < rows.propagation_key(1 << 40)

@@ -53,13 +53,13 @@ async def test_full_disk_answers_nobody_and_stops_the_server(
                 bearer = await token(client, server, admin=is_admin)
                 fill_disk(server)
                 headers = {"Authorization": f"Bearer {bearer}"}
+                url, body = (
+                    (f"{server.admin_url}/config/operators", [{"id": "x", "name": "X"}])
+                    if is_admin
+                    else (f"{server.gateway_url}/jackpots/contribute", BET)
+                )
                 with pytest.raises(httpx.TransportError):
-                    if is_admin:
-                        url = f"{server.admin_url}/config/operators"
-                        await client.post(url, json=[{"id": "x", "name": "X"}], headers=headers)
-                    else:
-                        url = f"{server.gateway_url}/jackpots/contribute"
-                        await client.post(url, json=BET, headers=headers)
+                    await client.post(url, json=body, headers=headers)
 
             assert await server.wait() == 1
 

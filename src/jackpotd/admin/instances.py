@@ -29,14 +29,13 @@ class Instances:
         principal = self._context.reader(request, Resource.INSTANCES)
         owner, name = request.query.get("owner_id"), request.query.get("name")
         status = request.query.get("status")
-        cells = self._context.shard.fold.cells.values()
         found = [
-            cell.state
-            for cell in cells
-            if principal.reaches(cell.state.definition.owner_id)
-            and (not owner or owner == cell.state.definition.owner_id)
-            and (not name or name == cell.state.definition.name)
-            and (not status or status == cell.state.status)
+            state
+            for state in self._context.shard.states()
+            if principal.reaches(state.definition.owner_id)
+            and (not owner or owner == state.definition.owner_id)
+            and (not name or name == state.definition.name)
+            and (not status or status == state.status)
         ]
         fields = {
             "id": lambda state: state.definition.instance_id,
@@ -46,7 +45,7 @@ class Instances:
         }
         page = page_of(request, found, fields, self._context.list_limit_max)
         shown = answer([instance_answer(self._context.catalog, state) for state in page])
-        await self._context.shard.journal.durable()
+        await self._context.shard.durable()
         return shown
 
     async def get(self, request: Incoming) -> Outgoing:
@@ -54,7 +53,7 @@ class Instances:
         principal = self._context.reader(request, Resource.INSTANCES)
         state = self._context.instance(principal, request.path["instance_id"])
         shown = answer(instance_answer(self._context.catalog, state))
-        await self._context.shard.journal.durable()
+        await self._context.shard.durable()
         return shown
 
     async def put_status(self, request: Incoming) -> Outgoing:

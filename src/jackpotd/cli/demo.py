@@ -149,7 +149,7 @@ class Demo:
             is_reachable = await self._look(readings)
             screen.show(traffic.tally, self._view)
         commits = self._view.commits.since(before)
-        say_summary(traffic.tally, commits, self._view, rates.base_currency)
+        say_summary(traffic.tally, commits, self._view)
         return self._is_signalled and not is_reachable
 
     async def _watch(self, screen: Screen, traffic: Traffic, readings: Readings) -> None:

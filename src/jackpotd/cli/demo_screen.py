@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -25,7 +26,9 @@ LIVE_INTERVAL_S = 0.4
 PLAIN_INTERVAL_S = 1.0
 RATE_WINDOW_S = 3.0
 WIDE_COLUMNS = 100
-WINS_LINES_MIN = 3
+WINS_LINES_MIN = 1
+FIGURES_LINES = 4
+HEADER_LINES = 2
 _LABEL_COLUMNS = 15
 
 
@@ -94,7 +97,7 @@ def _line(tally: Tally, figures: Figures) -> str:
         f"p99 {_ms(p99)}",
         f"{figures.commits.mean_records:.1f} records a commit",
         f"{tally.wins:,} wins",
-        f"{tally.paid:,.2f} paid",
+        f"paid {tally.paid:,.2f} {tally.base_currency}",
     ]
     if tally.problems:
         parts.append(f"{tally.problems:,} problems")
@@ -134,13 +137,12 @@ class LiveScreen:
         size = self._live.console.size
         figures = Panel(_figures_table(tally, self._figures), title="jackpotd demo")
         pots = _pots_table(view.instances)
-        pots_lines = pots.row_count + 4
         if size.width >= WIDE_COLUMNS:
-            side_by_side = Table.grid(padding=(0, 1))
-            side_by_side.add_row(pots, _wins_table(tally, view, pots_lines - 4))
+            side_by_side = Table.grid(padding=(0, 3))
+            side_by_side.add_row(pots, _wins_table(tally, view, pots.row_count))
             return Group(figures, side_by_side)
-        room = size.height - pots_lines - 5 - 5
-        return Group(figures, pots, _wins_table(tally, view, max(room, WINS_LINES_MIN)))
+        room = size.height - FIGURES_LINES - 2 * HEADER_LINES - pots.row_count - 2
+        return Group(figures, pots, "", _wins_table(tally, view, max(room, WINS_LINES_MIN)))
 
 
 def _figures_table(tally: Tally, figures: Figures) -> Table:
@@ -155,7 +157,7 @@ def _figures_table(tally: Tally, figures: Figures) -> Table:
     )
     table.add_row(
         Text(f"{tally.wins:,} wins", style="bold yellow"),
-        Text(f"{tally.paid:,.2f} paid", style="yellow"),
+        Text(f"paid {tally.paid:,.2f} {tally.base_currency}", style="yellow"),
         Text(f"{tally.repeats_answered:,} repeats"),
         Text(f"commit {commits.mean_records:.1f} records, {_ms(commits.mean_s)}"),
     )
@@ -168,8 +170,12 @@ def _figures_table(tally: Tally, figures: Figures) -> Table:
     return both
 
 
+def _table() -> Table:
+    return Table(box=SIMPLE_HEAD, show_edge=False, header_style="dim")
+
+
 def _pots_table(instances: list[Instance]) -> Table:
-    table = Table(show_edge=True, header_style="dim")
+    table = _table()
     for name in ("Jackpot", "Pot"):
         table.add_column(name, no_wrap=True)
     for name in ("Value", "Hits", "Paid"):
@@ -190,7 +196,7 @@ def _pots_table(instances: list[Instance]) -> Table:
 
 
 def _wins_table(tally: Tally, view: View, lines: int) -> Table:
-    table = Table(header_style="dim")
+    table = _table()
     for name in ("Latest wins", "Pot"):
         table.add_column(name, no_wrap=True)
     table.add_column("Amount", justify="right", no_wrap=True)
@@ -200,7 +206,7 @@ def _wins_table(tally: Tally, view: View, lines: int) -> Table:
     return table
 
 
-def say_summary(tally: Tally, commits: Commits, view: View, base_currency: str) -> None:
+def say_summary(tally: Tally, commits: Commits, view: View) -> None:
     """What the run was: counts, latencies, pots."""
     latencies = tally.latencies
     sent = f"{tally.sent:,} sent, {tally.answered:,} answered, {tally.refused:,} refused"
@@ -210,7 +216,7 @@ def say_summary(tally: Tally, commits: Commits, view: View, base_currency: str) 
     if tally.links_refused:
         _say("links", f"{tally.links_refused:,} refused by their jackpots")
     _say("repeats", f"{tally.repeats_sent:,} sent, {tally.repeats_answered:,} answered 204")
-    _say("wins", f"{tally.wins:,}, paid {tally.paid:,.2f} {base_currency}")
+    _say("wins", f"{tally.wins:,}, paid {tally.paid:,.2f} {tally.base_currency}")
     _say("rate", f"{tally.rate:,.0f}/s for {tally.active_s:,.1f} s over {CONNECTIONS} connections")
     if latencies.count:
         p50, p99 = latencies.quantile_s(0.5), latencies.quantile_s(0.99)

@@ -66,7 +66,8 @@ class Latencies:
 class Tally:
     """The counts of a run. What was sent, and neither answered nor refused, was left without an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, base_currency: str) -> None:
+        self.base_currency = base_currency
         self.opt_ins = 0
         self.sent = 0
         self.answered = 0

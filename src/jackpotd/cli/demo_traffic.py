@@ -87,7 +87,7 @@ class Traffic:
         self._rates = rates
         self._stopping = stopping
         self._started_s = 0.0
-        self.tally = Tally()
+        self.tally = Tally(rates.base_currency)
 
     async def opt_in(self, crowd: Crowd) -> None:
         """Opts in every player who needs it."""

@@ -4,12 +4,14 @@ It is born from its rows and the tail of its journal, gives birth to instances t
 cancelled. Requests reach it through the router.
 """
 
+from collections.abc import Iterator
+
 import trio
 from msgspec import Raw, Struct
 
 from jackpotd.core.commands import ChangeStatus, OptIn
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import Instance
+from jackpotd.core.state import Instance, Player
 from jackpotd.engine.actor import Actor, ActorStatistics
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.fold import Cell, Fold
@@ -28,6 +30,7 @@ from jackpotd.engine.ports import Clock, Entropy, Journal
 from jackpotd.engine.propagation import LocalPropagation
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry
+from jackpotd.wire.rows import WinnerRow
 
 OVERLOADED = Rejection(Code.OVERLOADED, "too many contributions are waiting for this jackpot")
 
@@ -118,10 +121,33 @@ class Shard:
         await self.journal.durable()
         return self.fold.cells[entry.instance_id].state
 
+    # Reads see what is in memory, durable or not: await `durable()` before reporting any of it.
+
+    async def durable(self) -> None:
+        """Waits until everything that a read has seen is on stable storage."""
+        await self.journal.durable()
+
     def state(self, instance_id: str) -> Instance | None:
-        """An instance as it stands, durable or not: await `journal.durable()` before reporting it."""
+        """An instance as it stands."""
         cell = self.fold.cells.get(instance_id)
         return None if cell is None else cell.state
+
+    def states(self) -> list[Instance]:
+        """All instances as they stand."""
+        return [cell.state for cell in self.fold.cells.values()]
+
+    def player(self, instance_id: str, brand: str, player_id: str) -> Player:
+        """A player's standing with an instance; the unknown player if there is none yet."""
+        return self.fold.player(instance_id, brand, player_id)
+
+    def winners_down(self, instance_id: str) -> Iterator[WinnerRow]:
+        """An instance's winners over all pots, the latest first."""
+        pots = len(self.fold.cells[instance_id].state.pots)
+        return self.fold.overlay.winners_down(instance_id, pots)
+
+    def pot_winners_down(self, instance_id: str, pot: int) -> Iterator[WinnerRow]:
+        """A pot's winners, the latest first."""
+        return (row for _, row in self.fold.overlay.pot_winners_down(instance_id, pot))
 
     async def contribute(
         self, instance_id: str, message: ContributeMessage

@@ -118,10 +118,10 @@ class Reads:
         player_id = request.query.get("player_id")
         status = None
         if player_id:
-            player = self._shard.fold.player(state.definition.instance_id, brand, player_id)
+            player = self._shard.player(state.definition.instance_id, brand, player_id)
             status = _opt_in_status(state, brand, player_id, player)
         result = answer(_instance_answer(state, status))
-        await self._shard.journal.durable()
+        await self._shard.durable()
         return result
 
     def _seen_instance(self, request: Incoming) -> Instance:
@@ -142,22 +142,19 @@ class Reads:
     async def latest_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of an instance, over all pots."""
         state = self._seen_instance(request)
-        overlay = self._shard.fold.overlay
-        rows_down = overlay.winners_down(state.definition.instance_id, len(state.pots))
+        rows_down = self._shard.winners_down(state.definition.instance_id)
         found = await self._some_winners(request, state, rows_down)
-        await self._shard.journal.durable()
+        await self._shard.durable()
         return answer(found)
 
     async def pot_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of each pot of an instance; the limit is for each pot."""
         state = self._seen_instance(request)
-        overlay = self._shard.fold.overlay
         found = {}
         for index, pot in enumerate(state.rules.pots):
-            by_pot = overlay.pot_winners_down(state.definition.instance_id, index)
-            rows_down = (row for _, row in by_pot)
+            rows_down = self._shard.pot_winners_down(state.definition.instance_id, index)
             found[pot.id] = await self._some_winners(request, state, rows_down)
-        await self._shard.journal.durable()
+        await self._shard.durable()
         return answer(found)
 
     async def _some_winners(

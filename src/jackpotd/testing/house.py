@@ -157,6 +157,7 @@ class House:
         seed: int = 0,
         hits: float = 0.25,
         mailbox_length_max: int = 10_000,
+        has_embedded_wallet: bool = True,
         clock: StepClock | None = None,
     ) -> None:
         self.log = log
@@ -173,7 +174,7 @@ class House:
             self.clock,
             SeededEntropy(seed, hits),
             mailbox_length_max=mailbox_length_max,
-            has_embedded_wallet=True,
+            has_embedded_wallet=has_embedded_wallet,
         )
         self.router = Router(self.catalog, self.shard, requests_in_flight_max=100_000)
 

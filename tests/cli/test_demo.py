@@ -1,0 +1,375 @@
+"""`jackpotd demo` as its users run it: the real command, its server, its output, its end.
+
+Every process is in a group of its own, which is killed and awaited when its test is left.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from jackpotd.cli.demo_players import PLAYERS, SOURCES_WITH_OPT_IN, Crowd
+from jackpotd.cli.demo_tally import Latencies
+from jackpotd.service.demo_data import SLOTS
+from jackpotd.testing.server_process import running_server
+
+RUN_TIMEOUT_S = 120
+LINE = re.compile(
+    r"^ +[\d.]+ s  [\d,]+ contributions  [\d,]+/s  p50 [\d.]+ ms  p99 [\d.]+ ms", re.M
+)
+RATES = {"EUR": Decimal(1), "GBP": Decimal("0.8592"), "SEK": Decimal("11.6761")}
+
+
+def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
+    """Any free ports, and temporary directories below the test's own."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("JACKPOTD_")}
+    return {
+        **inherited,
+        "JACKPOTD_GATEWAY_BIND": "127.0.0.1:0",
+        "JACKPOTD_ADMIN_BIND": "127.0.0.1:0",
+        "PYTHONUNBUFFERED": "1",
+        "TERM": "xterm",
+        "TMPDIR": str(tmp_path),
+        **changes,
+    }
+
+
+def living_members(group: int) -> list[int]:
+    """The processes of a group, without those that are dead and wait for their parent."""
+    members = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # pid (name) state parent group …; the name may hold anything
+            pid, _, rest = entry.read_text().partition(" ")
+            state, _, process_group = rest.rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state not in "ZX":
+                members.append(int(pid))
+    return members
+
+
+class Demo:
+    """A demo that runs; its output is collected as it comes."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self.output = ""
+
+    @property
+    def group(self) -> int:
+        return self._process.pid
+
+    def server_pid(self) -> int:
+        (server,) = set(living_members(self.group)) - {self.group}
+        return server
+
+    async def until(self, pattern: re.Pattern[str]) -> None:
+        """Reads until the output has a line of this kind."""
+        while not pattern.search(self.output):
+            assert await self._read(), self.output
+
+    async def end(self) -> int:
+        """Reads all that is left; returns the exit status."""
+        while await self._read():
+            pass
+        return await self._process.wait()
+
+    async def _read(self) -> bool:
+        assert self._process.stdout is not None
+        chunk = await self._process.stdout.receive_some()
+        self.output += chunk.decode()
+        return bool(chunk)
+
+    async def killed(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.group, signal.SIGKILL)
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def demo(tmp_path: Path, *arguments: str, **changes: str) -> AsyncIterator[Demo]:
+    """A demo in a process group of its own, standard error within its output."""
+    with trio.fail_after(RUN_TIMEOUT_S):
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "jackpotd", "demo", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(tmp_path, **changes),
+            start_new_session=True,
+        )
+        running = Demo(process)
+        try:
+            yield running
+        finally:
+            with trio.CancelScope(shield=True):
+                await running.killed()
+                assert process.stdout is not None
+                await process.stdout.aclose()
+
+
+async def verified(data_dir: Path) -> str:
+    """What `jackpotd verify` says about a directory, once it has agreed with it."""
+    done = await trio.run_process(
+        [sys.executable, "-m", "jackpotd", "verify", "--data-dir", str(data_dir)],
+        capture_stdout=True,
+    )
+    return done.stdout.decode()
+
+
+def data_dir_of(output: str) -> Path:
+    found = re.search(r"^data +(\S+)$", output, re.M)
+    assert found, output
+    return Path(found[1])
+
+
+async def test_demo_sends_contributions_shows_wins_and_verifies(tmp_path: Path) -> None:
+    """`--contributions 2000` prints lines and wins, ends with 0, and leaves data that verify."""
+    async with demo(tmp_path, "--contributions", "2000") as running:
+        assert await running.end() == 0, running.output
+
+        assert LINE.search(running.output)
+        assert re.search(r"win: player_\d{5} ", running.output)
+        assert "contributions  2,000 sent, 2,000 answered, 0 refused\n" in running.output
+        assert living_members(running.group) == []
+        data_dir = data_dir_of(running.output)
+        assert f"jackpotd verify --data-dir {data_dir}\n" in running.output
+        assert " 2000 idempotency keys" in await verified(data_dir)
+
+
+async def test_demo_repeats_keys_and_every_repeat_is_answered_204(tmp_path: Path) -> None:
+    """Repeats are sent beside the contributions, answered, and contribute nothing."""
+    async with demo(tmp_path, "--contributions", "500") as running:
+        assert await running.end() == 0, running.output
+
+        repeats = re.search(r"^repeats +(\d+) sent, (\d+) answered 204$", running.output, re.M)
+        assert repeats
+        assert int(repeats[1]) > 0
+        assert repeats[1] == repeats[2]
+        assert " 500 idempotency keys" in await verified(data_dir_of(running.output))
+
+
+async def test_demo_on_a_filled_directory_contributes_again(tmp_path: Path) -> None:
+    """A second run on the same directory has keys of its own, so that all of it counts."""
+    data_dir = tmp_path / "data"
+    for _ in range(2):
+        arguments = ("--contributions", "100", "--data-dir", str(data_dir))
+        async with demo(tmp_path, *arguments) as running:
+            assert await running.end() == 0, running.output
+            assert data_dir_of(running.output) == data_dir
+
+    assert " 200 idempotency keys" in await verified(data_dir)
+
+
+async def test_demo_on_a_terminal_shows_the_live_screen(tmp_path: Path) -> None:
+    """On a terminal the pots and the wins are drawn in place, and the summary follows."""
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    with trio.fail_after(RUN_TIMEOUT_S):
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "jackpotd", "demo", "--contributions", "1000"],
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env=environment(tmp_path),
+            start_new_session=True,
+        )
+        os.close(inside)
+        shown = b""
+        async with trio.lowlevel.FdStream(terminal) as screen:
+            # A terminal that its last process has left fails to be read.
+            with suppress(trio.BrokenResourceError, OSError):
+                while chunk := await screen.receive_some():
+                    shown += chunk
+        assert await process.wait() == 0, shown.decode()
+
+    text = shown.decode()
+    assert "\x1b[?25l" in text  # the cursor is hidden while the picture moves
+    assert "\x1b[1A" in text  # and goes up to draw the next one
+    for words in ("jackpotd demo", "Latest wins", "Sitewide", "Deposit", "contributions"):
+        assert words in text.rpartition("\x1b[?25h")[0]
+    assert not LINE.search(text)
+    assert "1,000 sent, 1,000 answered" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("is_group", [False, True], ids=["command", "group"])
+async def test_signal_ends_the_demo_with_a_summary(
+    tmp_path: Path, number: signal.Signals, is_group: bool
+) -> None:
+    """A signal to the command, or to its whole group as from a terminal, ends both processes in good order."""
+    async with demo(tmp_path) as running:
+        await running.until(LINE)
+        if is_group:
+            os.killpg(running.group, number)
+        else:
+            os.kill(running.group, number)
+
+        assert await running.end() == 0, running.output
+        assert re.search(
+            r"^contributions +[\d,]+ sent, [\d,]+ answered, 0 refused", running.output, re.M
+        )
+        assert re.search(r"^ok: ", running.output, re.M)
+        assert living_members(running.group) == []
+
+
+async def test_signal_before_the_number_is_reached_is_a_failure(tmp_path: Path) -> None:
+    """With `--contributions`, a demo that was stopped early says so and ends with 1."""
+    async with demo(tmp_path, "--contributions", "1000000") as running:
+        await running.until(LINE)
+        os.kill(running.group, signal.SIGINT)
+
+        assert await running.end() == 1
+        assert "of 1,000,000 contributions were answered, stopped by a signal\n" in running.output
+        assert living_members(running.group) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death signal of a parent is Linux's")
+async def test_server_notices_that_the_demo_was_killed(tmp_path: Path) -> None:
+    """A demo that dies by SIGKILL takes its server with it."""
+    async with demo(tmp_path) as running:
+        await running.until(LINE)
+        server = os.pidfd_open(running.server_pid())
+        try:
+            os.kill(running.group, signal.SIGKILL)
+            await trio.lowlevel.wait_readable(server)
+        finally:
+            os.close(server)
+
+        assert living_members(running.group) == []
+
+
+async def test_server_that_dies_fails_the_demo(tmp_path: Path) -> None:
+    """A server killed under the demo is named as the reason; what it answered verifies all the same."""
+    async with demo(tmp_path) as running:
+        await running.until(LINE)
+        os.kill(running.server_pid(), signal.SIGKILL)
+
+        assert await running.end() == 1
+        assert "demo: the server ended by itself\n" in running.output
+        assert "demo: the server ended with exit status -9\n" in running.output
+        assert re.search(r"^ok: ", running.output, re.M)
+
+
+@pytest.mark.parametrize("listener", ["GATEWAY", "ADMIN"])
+async def test_taken_port_is_said_and_fails(tmp_path: Path, listener: str) -> None:
+    """The server's own words about the port, exit status 1, and no temporary directory left."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        async with demo(tmp_path, **{f"JACKPOTD_{listener}_BIND": address}) as running:
+            assert await running.end() == 1
+
+            assert (
+                f"[{listener.lower()}] bind = {address}: Address already in use" in running.output
+            )
+            assert f"JACKPOTD_{listener}_BIND" in running.output
+            assert "Traceback" not in running.output
+    assert list(tmp_path.glob("jackpotd-demo-*")) == []
+
+
+async def test_refused_contributions_fail_the_demo(tmp_path: Path) -> None:
+    """A jackpot that is paused refuses; the demo counts it, says the first, and ends with 1."""
+    data_dir = tmp_path / "data"
+    with trio.fail_after(RUN_TIMEOUT_S):
+        async with running_server(data_dir) as server, httpx.AsyncClient(trust_env=False) as client:
+            credentials = {"username": "admin", "password": "admin-demo"}
+            login = await client.post(f"{server.admin_url}/accounts/auth", json=credentials)
+            paused = await client.put(
+                f"{server.admin_url}/instances/{SLOTS}/status",
+                json={"status": "Paused", "reason": "a test"},
+                headers={"Authorization": f"Bearer {login.json()['token']}"},
+            )
+            assert paused.status_code == 200, paused.text
+            assert await server.stop() == 0
+    async with demo(tmp_path, "--contributions", "100", "--data-dir", str(data_dir)) as running:
+        assert await running.end() == 1
+
+        assert re.search(
+            r"^demo: \d+ problems, the first: .*JackpotNotActive", running.output, re.M
+        )
+        assert re.search(r"^demo: \d+ of 100 contributions were answered$", running.output, re.M)
+        assert re.search(r"^ok: ", running.output, re.M)
+
+
+def bodies(crowd: Crowd, number: int) -> list[str]:
+    return [call.body.decode() for call in islice(crowd.contributions(), number)]
+
+
+def test_crowds_of_one_seed_differ_in_their_names_only() -> None:
+    """The same players do the same in every run, under keys that no other run has."""
+    first, second = (bodies(Crowd(RATES, run), 500) for run in ("one", "two"))
+
+    assert [body.replace("-one-", "-two-") for body in first] == second
+    assert not set(first) & set(second)
+    assert len(set(first)) == 500
+
+
+def test_crowd_plays_everything_that_the_demo_has() -> None:
+    """Both versions, all sources and both brands, all currencies, linked and not, repeats."""
+    calls = list(islice(Crowd(RATES, "run").contributions(), 2000))
+    text = "\n".join(call.body.decode() for call in calls)
+
+    assert {call.path for call in calls} == {
+        "/jackpots/contribute/source",
+        "/v2/jackpots/contribute",
+    }
+    for word in ("sitewide-casino", "casino-slots", "daily", "deposit", "brand1", "brand2", *RATES):
+        assert f'"{word}"' in text or f':{word}"' in text
+    assert '"allow_linked_contributions":true' in text
+    assert '"allow_linked_contributions":false' in text
+    assert 0 < sum(call.is_repeated for call in calls) < 100
+
+
+def test_crowd_opts_in_whoever_plays_where_it_is_needed() -> None:
+    """One opt-in for each player and source with an opt-in, with different preferences for the deposit."""
+    crowd = Crowd(RATES, "run")
+    calls = list(crowd.opt_ins())
+    needed = [
+        player.id
+        for player in crowd.players
+        for source in SOURCES_WITH_OPT_IN
+        if source in player.sources
+    ]
+    preferred = {
+        str(body.get("contribution_value") or body.get("contribution_preference"))
+        for body in (msgspec.json.decode(call.body) for call in calls)
+    }
+
+    assert len(crowd.players) == PLAYERS
+    assert [call.player_id for call in calls] == needed
+    assert {call.path for call in calls} == {"/jackpots/optin", "/v2/jackpots/optin"}
+    assert len(preferred) > 5
+
+
+def test_latencies_know_their_quantiles() -> None:
+    """A thousand answers of 1 to 1000 ms: the quantiles of all to half a percent, the latest ones exactly."""
+    latencies = Latencies()
+    for milliseconds in range(1000, 0, -1):
+        latencies.add(milliseconds / 1000)
+
+    assert latencies.quantile_s(0.5) == pytest.approx(0.5, rel=0.01)
+    assert latencies.quantile_s(0.99) == pytest.approx(0.99, rel=0.01)
+    assert latencies.recent_quantiles_s(0, 1) == [0.001, 1.0]
+    assert latencies.mean_s == pytest.approx(0.5005)
+
+
+def test_latencies_of_nothing_are_zero() -> None:
+    """No answer yet is no error."""
+    assert Latencies().quantile_s(0.5) == 0
+    assert Latencies().recent_quantiles_s(0.5, 0.99) == [0, 0]
+    assert Latencies().mean_s == 0
