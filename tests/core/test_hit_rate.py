@@ -35,6 +35,17 @@ def test_hit_rate_is_the_formula_within_one_draw(outcomes: int, cost: int, worth
 
 
 @ci
+@given(OUTCOMES, st.integers(1, 1_000), st.integers(1, 50_000))
+def test_hit_rate_is_the_formula_where_the_chance_is_neither_none_nor_all(
+    outcomes: int, cost: int, thousandths: int
+) -> None:
+    """About N attempts for one in N: here the digits of the logarithm count most."""
+    worth = min(outcomes * cost * thousandths // 1_000 + 1, UNITS_MAX)
+
+    assert abs(threshold(outcomes, cost, worth) - exact_threshold(outcomes, cost, worth)) <= 1
+
+
+@ci
 @given(OUTCOMES, st.integers(1, 40), st.integers(1, 10**9))
 def test_hit_rate_of_whole_attempts_is_the_fraction(outcomes: int, count: int, cost: int) -> None:
     """A whole number of attempts has a rational chance, met within one draw, as the oracle has it."""

@@ -30,7 +30,7 @@ def exact_shares(rules: Rules, is_open: tuple[bool, ...]) -> list[Fraction]:
     shares = [1 - pots_share]
     for pot, up in zip(rules.pots, is_open, strict=True):
         part = pots_share * Fraction(pot.share, open_share) if up else Fraction(0)
-        seed = Fraction(pot.seed_share, WHOLE)
+        seed = Fraction(pot.seed_share, WHOLE) if pot.is_progressive else Fraction(1)
         shares += [part * (1 - seed), part * seed]
     return shares
 

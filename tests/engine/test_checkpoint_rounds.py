@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import trio
+import trio.testing
 
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Rejection
@@ -15,6 +16,7 @@ from jackpotd.engine.fold import Fold
 from jackpotd.engine.messages import Accepted
 from jackpotd.engine.recovery import MemoryKeys, MemoryRows, recover
 from jackpotd.testing.house import House, currencies, instance, operator, request
+from jackpotd.testing.memory_journal import MemoryJournal
 from jackpotd.testing.memory_log import MemoryLog
 from jackpotd.testing.templates import random_template
 from jackpotd.wire import rows
@@ -138,6 +140,24 @@ async def test_checkpoint_asked_for_while_another_runs_loses_no_row() -> None:
                 nursery.start_soon(checkpointer.checkpoint)
                 await trio.sleep(0.01)
                 disk.gate.set()
+            assert [] == wrong_rows(house, disk)
+
+
+async def test_checkpoint_waits_until_the_journal_holds_what_it_writes() -> None:
+    """No row is on disk before the records that it reflects are: a crash in between would leave money from nowhere."""
+    house, disk, checkpointer = parts(1000)
+    with trio.fail_after(TEST_TIMEOUT_S):
+        async with house.running(commits=False) as nursery:
+            journal = house.journal
+            assert isinstance(journal, MemoryJournal)
+            nursery.start_soon(contribute, house, "one", "anna")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(checkpointer.checkpoint)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert {} == disk.items
+            journal.commit()
+            while checkpointer.position == 0:  # noqa: ASYNC110 - a round tells nobody that it is over
+                await trio.sleep(0.001)
             assert [] == wrong_rows(house, disk)
 
 

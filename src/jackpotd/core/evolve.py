@@ -84,15 +84,13 @@ def _grown(rules: PotRules, pot: Pot, growth: int, seeding: int) -> Pot:
     """The pot with its two parts of a contribution, each where the fund strategy sends it."""
     if not growth and not seeding:
         return pot
-    if not rules.is_progressive:
-        growth, seeding = 0, growth + seeding
-    elif is_last_cycle(rules, pot):
-        growth, seeding = growth + seeding, 0
-    elif rules.fund_strategy is FundStrategy.COLLECT_TO_MIN_RESEED:
-        room = rules.min_reseed - pot.reserve
-        if seeding > room:
-            kept = max(room, 0)
-            growth, seeding = growth + seeding - kept, kept
+    if rules.is_progressive:
+        kept = seeding
+        if is_last_cycle(rules, pot):
+            kept = 0
+        elif rules.fund_strategy is FundStrategy.COLLECT_TO_MIN_RESEED:
+            kept = min(seeding, max(rules.min_reseed - pot.reserve, 0))
+        growth, seeding = growth + seeding - kept, kept
     return Pot(
         value=pot.value + growth,
         reserve=pot.reserve + seeding,

@@ -155,11 +155,6 @@ def _contribution_problems(rules: Rules) -> Iterator[Problem]:
         case _:
             pass
     yield from filter(None, starmap(_range_problem, ranges.items()))
-    if rules.currency in rules.currency_values:
-        yield Problem(
-            f"{base}.currency_values.{rules.currency}",
-            "is the template's own currency, whose values stand in contribution_type",
-        )
 
 
 def _pot_problems(rules: Rules) -> Iterator[Problem]:

@@ -28,7 +28,9 @@ def allocation(rules: Rules, is_open: tuple[bool, ...]) -> Allocation:
     weights = [rules.house_share * open_total * WHOLE]
     for pot, weight in zip(rules.pots, open_weights, strict=True):
         part = pots_share * weight
-        weights += (part * (WHOLE - pot.seed_share), part * pot.seed_share)
+        # A pot that is not progressive keeps its value: all of its part is seed.
+        seed_share = pot.seed_share if pot.is_progressive else WHOLE
+        weights += (part * (WHOLE - seed_share), part * seed_share)
     common = gcd(*weights)
     reduced = tuple(weight // common for weight in weights)
     return Allocation(denominator=sum(reduced), weights=reduced)

@@ -74,10 +74,11 @@ class LmdbRows:
 
     def scan_down(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows with a prefix in descending order, in one short read transaction for each chunk."""
-        before = prefix + b"\xff" * 16
+        before = _after(prefix)
         while True:
             with self._env.begin() as txn, txn.cursor() as cursor:
-                found = cursor.prev() if cursor.set_range(before) else cursor.last()
+                is_within = before is not None and cursor.set_range(before)
+                found = cursor.prev() if is_within else cursor.last()
                 chunk: list[tuple[bytes, bytes]] = []
                 while found and len(chunk) < _SCAN_CHUNK and cursor.key().startswith(prefix):
                     chunk.append((cursor.key(), cursor.value()))
@@ -94,3 +95,9 @@ class LmdbRows:
 
     def close(self) -> None:
         self._env.close()
+
+
+def _after(prefix: bytes) -> bytes | None:
+    """The first key behind all that begin with the prefix; None where there can be none."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
