@@ -47,10 +47,6 @@ class Pair:
         closings = sum(pot.cycles_max is not None for pot in self.rules.pots)
         carry = 2 + (2 * len(self.rules.pots) + 2) * closings
         self.oracle = oracle_of.ReferenceInstance(template, carry=carry)
-        if not all(pot.is_progressive for pot in self.rules.pots):
-            # The core divides the part of such a pot in two and carries both remainders, even where the part itself is
-            # whole units: see test_split_gives_a_pot_that_is_not_progressive_its_whole_part.
-            self.oracle._begin_remainders()
 
     def play(self) -> None:
         """One random step: mostly a contribution, sometimes an opt-in or opt-out."""

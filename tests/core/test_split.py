@@ -3,7 +3,6 @@
 import random
 from fractions import Fraction
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,9 +117,6 @@ def test_split_among_open_pots_without_shares_is_even() -> None:
     assert (0, 1, 1) == pro_rata_weights(rules, (False, True, True))
 
 
-@pytest.mark.xfail(
-    reason="the part is divided by seed_share first, and both remainders are carried"
-)
 def test_split_gives_a_pot_that_is_not_progressive_its_whole_part() -> None:
     """All of such a pot's part goes to its reserve: 0.4 of 2.00 is 0.80, whatever its seed share."""
     template = random_template(random.Random(3))

@@ -4,7 +4,7 @@ Between two waits it drains its mailbox without yielding. It never waits for net
 answered by the journal's call-back, after the commit that covers the record. Links are messages to peer actors.
 
 An exception before anything was staged fences this one instance (R-FLT-2): it refuses everything until a person
-looks and restarts. A ledger that does not add up stops the worker.
+looks and restarts; so does an event that would put its ledger off. A ledger that is off stops the worker.
 """
 
 from collections.abc import Callable
@@ -105,10 +105,12 @@ class Actor:
         """Serves the mailbox until cancelled.
 
         Raises:
-            InvariantViolation: the books would be wrong; what would make them so was neither staged nor answered.
+            InvariantViolation: the books are wrong; nothing of this batch was staged or answered.
         """
         while True:
-            for message in await self.mailbox.drain():
+            messages = await self.mailbox.drain()
+            ledger.check(self.cell.state)
+            for message in messages:
                 self._handlers[type(message)](message)
 
     def _decide(self, decision: Callable[[], list[InstanceEvent] | Rejection]) -> Decision:
@@ -122,8 +124,6 @@ class Actor:
                 return events
             prepared = self._fold.prepare(self.cell, events)
             ledger.check(prepared.state)
-        except ledger.InvariantViolation:
-            raise
         except Exception:  # noqa: BLE001 - contained: nothing has changed yet
             self._fenced = True
             _log.exception("instance fenced", instance_id=self.instance_id)

@@ -50,6 +50,10 @@ UNSYNCED_BYTES_MAX = 8 << 20
 STEP_ROWS = 1024  # what a background thread does between two rests
 
 
+class ManifestClosed(Exception):
+    """A job that was abandoned came too late to publish; its files are rubbish of a crash."""
+
+
 class KeyIndexDamaged(Exception):
     """A file that the manifest names is missing, short, or does not match its checksum."""
 
@@ -383,6 +387,7 @@ class ManifestFile:
         self.current = manifest
         self._directory = directory
         self._lock = threading.Lock()
+        self._closed = False
 
     @staticmethod
     def read(directory: Path) -> Manifest | None:
@@ -402,11 +407,18 @@ class ManifestFile:
             raise KeyIndexDamaged(f"the key index was written {manifest.byte_order}-endian")
         return manifest
 
+    def close(self) -> None:
+        """Refuse what an abandoned job may still bring: the directory may have another writer by then."""
+        with self._lock:
+            self._closed = True
+
     def publish(
         self, *, removed: Iterable[Run] = (), added: Iterable[Run] = (), covered_seq: int = 0
     ) -> None:
         """Make a change of runs durable; publishing the same change again alters nothing."""
         with self._lock:
+            if self._closed:
+                raise ManifestClosed("the index was closed while a job was under way")
             runs = {entry.number: entry for entry in self.current.runs}
             for run in removed:
                 runs.pop(run.entry.number, None)

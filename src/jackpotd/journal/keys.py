@@ -257,6 +257,7 @@ class KeyIndex:
 
     def close(self) -> None:
         """Let go of the files. Nothing is written: what was not flushed is in the journal."""
+        self._place.manifest_file.close()
         for run in self._runs:
             run.close()
         if self._lock is not None:

@@ -591,6 +591,8 @@ class ReferenceInstance:
             return Rejection("CONTRIBUTION_REJECTED", "JackpotNotActive")
         if wager < 0:
             return Rejection("CONTRIBUTION_REJECTED", "NegativeWager")
+        if wager == 0 and rules.operator_share != 1:
+            return ZERO  # nothing is debited (§3)
         listed = rules.currency_values.get(currency, _Values())
         if rules.percentage is not None:
             amount = to_scale(wager * rules.percentage)

@@ -6,7 +6,7 @@ template that is accepted behaves as it says.
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Raw, Struct, field
+from msgspec import Meta, Raw, Struct
 
 from jackpotd.core import rules as core
 from jackpotd.wire.codec import IncomingAmount, decode_part, decoder
@@ -49,7 +49,7 @@ class ContributionRulesDoc(Strict, frozen=True):
     opt_in_required: bool
     # One of Fixed, Percentage, Variable: externally tagged, so the tag is looked at before the shape.
     contribution_type: dict[str, Raw]
-    currency_values: dict[Currency, Raw] = field(default_factory=dict)
+    currency_values: dict[Currency, Raw] | None = None
     operator_contribution_percentage: IncomingAmount | None = None
 
 
@@ -128,7 +128,7 @@ def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
         contribution=_contribution(doc.contribution_rules.contribution_type),
         currency_values={
             code: _range(decode_part(RangeDoc, value, f"{_VALUES}.{code}"))
-            for code, value in doc.contribution_rules.currency_values.items()
+            for code, value in (doc.contribution_rules.currency_values or {}).items()
         },
         operator_share=0 if operator_share is None else operator_share.units,
         house_share=doc.house_hold_contribution.Percentage.units,
