@@ -90,6 +90,18 @@ def test_scan_verified_any_swapped_pair_is_found(bench: Workbench) -> None:
                     bench.scanned(bench.sound | swapped)
 
 
+@pytest.mark.parametrize("moved", [0, 3, 4, 6, 9])
+@pytest.mark.parametrize("to", [1, 5, 8, 11])
+def test_scan_verified_seal_at_another_number_is_found(
+    bench: Workbench, moved: int, to: int
+) -> None:
+    """A seal belongs to its number, also where its value would fit."""
+    items = dict(bench.sound)
+    items[seal_key(to)] = items.pop(seal_key(moved))
+    with pytest.raises(LogError):
+        bench.scanned(items)
+
+
 def test_scan_verified_any_added_record_is_found(bench: Workbench) -> None:
     """A record that is put behind the last seal, or far away, is not taken for one of the log's."""
     for seq in (10, 11, 1 << 40):
