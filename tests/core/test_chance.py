@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from jackpotd.core import decide
 from jackpotd.core import evolve as transitions
-from jackpotd.core.commands import Contribute
+from jackpotd.core.commands import Bet, Contribute
 from jackpotd.core.events import PotWon
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Rejection
@@ -44,17 +44,8 @@ def command(wager: int, currency: str = "EUR") -> Contribute:
         at_ms=1,
         round_id="round",
         draws=(0,),
-        brand="op:a",
-        player_id="anna",
-        country=None,
-        segments=None,
-        vertical=None,
-        currency=currency,
-        wager=wager,
+        bet=Bet("op:a", "anna", None, None, None, currency, wager, None, "gameround", None),
         rates=rates(),
-        source_id=None,
-        reference_type="gameround",
-        reference_id=None,
     )
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from jackpotd.core import decide, hit_rate, ledger, rejections
 from jackpotd.core import evolve as transitions
-from jackpotd.core.commands import Contribute, OptIn
+from jackpotd.core.commands import Bet, Contribute, OptIn
 from jackpotd.core.events import Contributed, InstanceEvent, PotWon
 from jackpotd.core.money import SCALE, decimal_text
 from jackpotd.core.rejections import Rejection
@@ -83,13 +84,15 @@ class Pair:
         outcome = decide.contribute(self.state, known, command)
         if self.rules.opt_in_required and not known.opted_in and self.state.status == "Active":
             expected = (
-                rejections.NEGATIVE_WAGER if command.wager < 0 else rejections.PLAYER_NOT_OPTED_IN
+                rejections.NEGATIVE_WAGER
+                if command.bet.wager < 0
+                else rejections.PLAYER_NOT_OPTED_IN
             )
             assert expected == outcome
             return
         is_free = self.rules.operator_share == WHOLE
         if (
-            command.wager == 0
+            command.bet.wager == 0
             and not is_free
             and not isinstance(self.rules.contribution, Percentage)
         ):
@@ -111,17 +114,8 @@ class Pair:
             at_ms=self.state.updated_ms + 1,
             round_id="round",
             draws=tuple(self.draw() for _ in range(self.rules.draws_needed)),
-            brand="op:a",
-            player_id=player,
-            country=None,
-            segments=None,
-            vertical=None,
-            currency=currency,
-            wager=wager,
+            bet=Bet("op:a", player, None, None, None, currency, wager, None, "gameround", None),
             rates=RATES,
-            source_id=None,
-            reference_type="gameround",
-            reference_id=None,
         )
 
     def draw(self) -> int:
@@ -134,7 +128,7 @@ class Pair:
     ) -> None:
         """A base wager of 0 debits nothing, attempts nothing and moves no money."""
         if isinstance(outcome, Rejection):
-            assert self.state.status is Status.ENDED or command.currency == UNLISTED
+            assert self.state.status is Status.ENDED or command.bet.currency == UNLISTED
             return
         (contributed,) = outcome
         assert isinstance(contributed, Contributed)
@@ -147,7 +141,7 @@ class Pair:
     def compare_rejection(self, known: Player, command: Contribute, outcome: Rejection) -> None:
         refused = self.ask_oracle(known, command, draws=(), observed=())
         self.seen[outcome.message] += 1
-        if command.wager < 0 and self.state.status is Status.ENDED:
+        if command.bet.wager < 0 and self.state.status is Status.ENDED:
             return  # both are true, and the contract does not say which is named
         assert isinstance(refused, oracle_of.Rejection)
         assert (refused.code, refused.message) == (outcome.code, outcome.message)
@@ -201,10 +195,10 @@ class Pair:
 
     def ask_oracle(self, known: Player, command: Contribute, **draws: Any) -> Any:
         return self.oracle.contribute(
-            base_wager=Decimal(decimal_text(command.wager)),
-            currency=command.currency,
+            base_wager=Decimal(decimal_text(command.bet.wager)),
+            currency=command.bet.currency,
             multipliers={code: Decimal(text) for code, text in MULTIPLIERS.items()},
-            preference=self.preference(known, command.currency),
+            preference=self.preference(known, command.bet.currency),
             **draws,
         )
 
@@ -303,12 +297,8 @@ def test_core_gives_equal_money_an_equal_chance_in_every_currency(jackpot: str) 
     for currency in MULTIPLIERS:
         command = pair.command("anna")
         wager = 7 * SCALE * RATES[currency]
-        fields = {name: getattr(command, name) for name in command.__struct_fields__}
-        events = decide.contribute(
-            pair.state,
-            UNKNOWN_PLAYER,
-            Contribute(**(fields | {"currency": currency, "wager": wager // SCALE})),
-        )
+        bet = replace(command.bet, currency=currency, wager=wager // SCALE)
+        events = decide.contribute(pair.state, UNKNOWN_PLAYER, replace(command, bet=bet))
         assert not isinstance(events, Rejection)
         assert isinstance(events[0], Contributed)
         found.add(events[0].worth)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from jackpotd.core import decide, ledger, rejections
 from jackpotd.core import evolve as transitions
-from jackpotd.core.commands import ChangeStatus, Contribute, OptIn
+from jackpotd.core.commands import Bet, ChangeStatus, Contribute, OptIn
 from jackpotd.core.events import OptInChanged, PotWon, StatusChanged
 from jackpotd.core.ledger import InvariantViolation
 from jackpotd.core.money import SCALE, UNITS_MAX
@@ -53,21 +53,14 @@ def instance(status: Status = Status.ACTIVE, **changes: Any) -> Instance:
 
 
 def contribute(state: Instance, **changes: Any) -> Contribute:
+    bet = Bet("op:a", "anna", "MT", ("vip",), "slots", "EUR", SCALE, None, "gameround", None)
+    of_bet = {name: changes.pop(name) for name in bet.__struct_fields__ if name in changes}
     fields: dict[str, Any] = {
         "at_ms": 5,
         "round_id": "round",
         "draws": (2**64 - 1,) * state.rules.draws_needed,
-        "brand": "op:a",
-        "player_id": "anna",
-        "country": "MT",
-        "segments": ("vip",),
-        "vertical": "slots",
-        "currency": "EUR",
-        "wager": SCALE,
+        "bet": replace(bet, **of_bet),
         "rates": rates(),
-        "source_id": None,
-        "reference_type": "gameround",
-        "reference_id": None,
     }
     return Contribute(**(fields | changes))
 
@@ -219,7 +212,10 @@ def test_transitions_refuse_a_debit_that_no_wallet_can_make(share: int, wager: i
     expected = rejections.wallet_not_configured("op:a")
 
     assert expected == decide.contribute(state, UNKNOWN_PLAYER, command)
-    for taken, asked in ((whole, command), (state, replace(command, wager=0))):
+    for taken, asked in (
+        (whole, command),
+        (state, replace(command, bet=replace(command.bet, wager=0))),
+    ):
         assert isinstance(decide.contribute(taken, UNKNOWN_PLAYER, asked), list)
 
 

@@ -200,24 +200,25 @@ async def test_keys_of_a_request_refused_as_a_whole_are_free_for_a_waiting_repea
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    ("target", "bet", "code"),
     [
-        ({"target": Target("instance", "nowhere")}, Code.JACKPOT_NOT_FOUND),
-        ({"target": Target("source", "nowhere")}, Code.GAME_NOT_FOUND),
-        ({"brand": "op:nobody"}, Code.UNSUPPORTED_BRAND),
-        ({"currency": "CHF"}, Code.CURRENCY_MULTIPLIERS_NOT_FOUND),
-        ({"wager": -1}, Code.CONTRIBUTION_REJECTED),
+        (Target("instance", "nowhere"), {}, Code.JACKPOT_NOT_FOUND),
+        (Target("source", "nowhere"), {}, Code.GAME_NOT_FOUND),
+        (Target("instance", "alone"), {"brand": "op:nobody"}, Code.UNSUPPORTED_BRAND),
+        (Target("instance", "alone"), {"currency": "CHF"}, Code.CURRENCY_MULTIPLIERS_NOT_FOUND),
+        (Target("instance", "alone"), {"wager": -1}, Code.CONTRIBUTION_REJECTED),
     ],
 )
 async def test_keys_of_refused_requests_are_free_wherever_they_were_refused(
-    changes: dict[str, Any], code: Code
+    target: Target, bet: dict[str, Any], code: Code
 ) -> None:
     """By the router or by the core: the same key is refused again, and then serves a request that is allowed."""
     house, asked = House(MemoryLog(), catalog()), request("alone", wager=SCALE, key="k")
+    refused = replace(asked, target=target, bet=replace(asked.bet, **bet))
     with trio.fail_after(TEST_TIMEOUT_S):
         async with house.running():
             for _ in range(2):
-                outcome = await house.router.contribute(replace(asked, **changes))
+                outcome = await house.router.contribute(refused)
                 assert isinstance(outcome, Rejection)
                 assert code is outcome.code
             assert isinstance(await house.router.contribute(asked), Accepted)

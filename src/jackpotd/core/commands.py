@@ -7,17 +7,12 @@ from msgspec import Struct
 from jackpotd.core.state import Status
 
 
-class Contribute(Struct, frozen=True):
-    """One contribution of one player to one instance.
+class Bet(Struct, frozen=True):
+    """What a player did, as every instance that receives from it sees it; `wager` is in units of `currency`.
 
-    Amounts are units of money; `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit
-    random numbers, one for each tipping point of the rules in order. `can_debit` says whether the brand has a wallet
-    that the player's part can be taken from.
+    `source_id` is the source that was named, if any; the reference leads back to the player's own action.
     """
 
-    at_ms: int
-    round_id: str
-    draws: tuple[int, ...]
     brand: str
     player_id: str
     country: str | None
@@ -25,10 +20,24 @@ class Contribute(Struct, frozen=True):
     vertical: str | None
     currency: str
     wager: int
-    rates: Mapping[str, int]
     source_id: str | None
     reference_type: str
     reference_id: str | None
+
+
+class Contribute(Struct, frozen=True):
+    """One contribution to one instance.
+
+    `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit random numbers, one for each
+    tipping point of the rules in order. `can_debit` says whether the brand has a wallet that the player's part can be
+    taken from.
+    """
+
+    at_ms: int
+    round_id: str
+    draws: tuple[int, ...]
+    bet: Bet
+    rates: Mapping[str, int]
     can_debit: bool = True
 
 

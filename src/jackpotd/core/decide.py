@@ -21,32 +21,33 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     if refused is not None:
         return refused
     rules = state.rules
+    bet = command.bet
     amount = contribution_amount(rules, player, command)
     if isinstance(amount, Rejection):
         return amount
-    worth = money.convert(amount, command.rates[command.currency], command.rates[rules.currency])
+    worth = money.convert(amount, command.rates[bet.currency], command.rates[rules.currency])
     highest = max([pot.value for pot in state.pots])
     if amount > money.UNITS_MAX or worth + highest > money.UNITS_MAX:
         return rejections.CONTRIBUTION_OUT_OF_RANGE
     operator_part = money.divide_half_even(worth * rules.operator_share, WHOLE)
     if operator_part != worth and not command.can_debit:
-        return rejections.wallet_not_configured(command.brand)
+        return rejections.wallet_not_configured(bet.brand)
     attempts, tipped = _attempts(state, worth, command.draws)
     contributed = Contributed(
         at_ms=command.at_ms,
         round_id=command.round_id,
-        brand=command.brand,
-        player_id=command.player_id,
-        currency=command.currency,
+        brand=bet.brand,
+        player_id=bet.player_id,
+        currency=bet.currency,
         amount=amount,
         worth=worth,
         operator_part=operator_part,
         cycles=tuple([pot.cycle for pot in state.pots]),
         draws=attempts,
-        source_id=command.source_id,
-        reference_type=command.reference_type,
-        reference_id=command.reference_id,
-        player_rate=command.rates[command.currency],
+        source_id=bet.source_id,
+        reference_type=bet.reference_type,
+        reference_id=bet.reference_id,
+        player_rate=command.rates[bet.currency],
         jackpot_rate=command.rates[rules.currency],
     )
     if not tipped:
@@ -54,33 +55,33 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     winner = winning.Winner(
         at_ms=command.at_ms,
         round_id=command.round_id,
-        brand=command.brand,
-        player_id=command.player_id,
-        currency=command.currency,
-        player_rate=command.rates[command.currency],
+        brand=bet.brand,
+        player_id=bet.player_id,
+        currency=bet.currency,
+        player_rate=command.rates[bet.currency],
         jackpot_rate=command.rates[rules.currency],
     )
     return [contributed, *winning.pay(evolve(state, contributed), tipped, winner)]
 
 
 def _contribution_refusal(state: Instance, player: Player, command: Contribute) -> Rejection | None:
-    rules = state.rules
-    if command.wager < 0:
+    rules, bet = state.rules, command.bet
+    if bet.wager < 0:
         return rejections.NEGATIVE_WAGER
     if state.status is not Status.ACTIVE:
         return rejections.JACKPOT_NOT_ACTIVE
     refused = eligibility.refusal(
         rules,
-        brand=command.brand,
-        country=command.country,
-        segments=command.segments,
-        vertical=command.vertical,
+        brand=bet.brand,
+        country=bet.country,
+        segments=bet.segments,
+        vertical=bet.vertical,
     )
     if refused is not None:
         return refused
     if rules.opt_in_required and not player.opted_in:
         return rejections.PLAYER_NOT_OPTED_IN
-    for currency in (command.currency, rules.currency):
+    for currency in (bet.currency, rules.currency):
         if currency not in command.rates:
             return rejections.multipliers_not_found(currency)
     return None
@@ -92,15 +93,16 @@ def contribution_amount(rules: Rules, player: Player, command: Contribute) -> in
     A base wager of 0 costs a player nothing, whatever the contribution type (contract §3); only where the operator pays
     everything does a fixed or variable value stand.
     """
-    if command.wager == 0 and rules.operator_share != WHOLE:
+    bet = command.bet
+    if bet.wager == 0 and rules.operator_share != WHOLE:
         return 0
     match rules.contribution:
         case Fixed(units=units):
-            own = rules.currency_values.get(command.currency)
+            own = rules.currency_values.get(bet.currency)
             return own.default if own else _from_jackpot(rules, command, units)
         case Percentage(share=share):
-            amount = money.divide_half_even(command.wager * share, WHOLE)
-            own = rules.currency_values.get(command.currency)
+            amount = money.divide_half_even(bet.wager * share, WHOLE)
+            own = rules.currency_values.get(bet.currency)
             if own and amount and not own.minimum <= amount <= own.maximum:
                 return rejections.CONTRIBUTION_OUT_OF_RANGE
             return amount
@@ -112,15 +114,16 @@ def _variable_amount(
     rules: Rules, value_range: ValueRange, player: Player, command: Contribute
 ) -> int:
     """The player's own choice in this currency, else their latest choice converted, else the default."""
-    own = rules.currency_values.get(command.currency)
+    wanted = command.bet.currency
+    own = rules.currency_values.get(wanted)
     for currency, preferred in reversed(player.preferences if player.opted_in else ()):
-        if currency == command.currency:
+        if currency == wanted:
             return preferred
     if player.opted_in and player.preferences:
         currency, preferred = player.preferences[-1]
         if currency in command.rates:
             rates = command.rates
-            converted = money.convert(preferred, rates[currency], rates[command.currency])
+            converted = money.convert(preferred, rates[currency], rates[wanted])
             low, high = (
                 (own.minimum, own.maximum)
                 if own
@@ -135,7 +138,7 @@ def _variable_amount(
 
 
 def _from_jackpot(rules: Rules, command: Contribute, units: int) -> int:
-    return money.convert(units, command.rates[rules.currency], command.rates[command.currency])
+    return money.convert(units, command.rates[rules.currency], command.rates[command.bet.currency])
 
 
 def _attempts(

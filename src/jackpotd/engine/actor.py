@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from jackpotd.core import decide, ledger
-from jackpotd.core.commands import Contribute
+from jackpotd.core.commands import Bet, Contribute
 from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.engine.fold import Cell, Fold, Prepared
@@ -139,38 +139,23 @@ class Actor:
         """The clock, never before the instance's last event."""
         return max(self._clock(), self.cell.state.updated_ms)
 
-    def _command(
-        self, message: LinkMessage | ContributeMessage, source_id: str | None
-    ) -> Contribute:
-        asked = message.request if isinstance(message, ContributeMessage) else message
-        return Contribute(
-            at_ms=self._now(),
-            round_id=self._entropy.uuid(),
-            draws=self._entropy.draws(self.cell.state.rules.draws_needed),
-            brand=asked.brand,
-            player_id=asked.player_id,
-            country=asked.country,
-            segments=asked.segments,
-            vertical=asked.vertical,
-            currency=asked.currency,
-            wager=asked.wager,
-            rates=message.rates,
-            can_debit=message.can_debit,
-            source_id=source_id,
-            reference_type=asked.reference_type,
-            reference_id=asked.reference_id,
-        )
-
-    def _decide_contribution(self, message: LinkMessage | ContributeMessage) -> Decision:
+    def _decide_contribution(self, bet: Bet, message: LinkMessage | ContributeMessage) -> Decision:
         def decision() -> list[InstanceEvent] | Rejection:
-            command = self._command(message, message.source_id)
-            player = self._fold.player(self.instance_id, command.brand, command.player_id)
+            command = Contribute(
+                at_ms=self._now(),
+                round_id=self._entropy.uuid(),
+                draws=self._entropy.draws(self.cell.state.rules.draws_needed),
+                bet=bet,
+                rates=message.rates,
+                can_debit=message.can_debit,
+            )
+            player = self._fold.player(self.instance_id, bet.brand, bet.player_id)
             return decide.contribute(self.cell.state, player, command)
 
         return self._decide(decision)
 
     def _contribute(self, message: ContributeMessage) -> None:
-        decision = self._decide_contribution(message)
+        decision = self._decide_contribution(message.request.bet, message)
         reply = message.reply
         if isinstance(decision, Rejection):
             self._journal.when_durable(lambda: reply.resolve(decision))
@@ -194,7 +179,7 @@ class Actor:
             self._journal.when_durable(lambda: reply.resolve(answer))
 
     def _link(self, message: LinkMessage) -> None:
-        decision = self._decide_contribution(message)
+        decision = self._decide_contribution(message.bet, message)
         outcome: Outcome
         if isinstance(decision, Rejection):
             refused = records.LinkRefused(
@@ -268,8 +253,8 @@ def _request_record(message: ContributeMessage) -> records.Request:
         return common
     return msgspec.structs.replace(
         common,
-        wager=request.wager,
-        country=request.country,
-        segments=request.segments,
-        vertical=request.vertical,
+        wager=request.bet.wager,
+        country=request.bet.country,
+        segments=request.bet.segments,
+        vertical=request.bet.vertical,
     )

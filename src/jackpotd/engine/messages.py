@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 import trio
 from msgspec import Raw, Struct
 
-from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.commands import Bet, ChangeStatus, OptIn
 from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import Rules
@@ -51,15 +51,7 @@ class ContributionRequest(Struct, frozen=True, kw_only=True):
 
     target: Target
     operator: str
-    brand: str
-    player_id: str
-    country: str | None
-    segments: tuple[str, ...] | None
-    vertical: str | None
-    currency: str
-    wager: int
-    reference_type: str
-    reference_id: str | None
+    bet: Bet
     with_links: bool
     key: str | None
     fingerprint: bytes
@@ -115,7 +107,6 @@ class ContributeMessage(Struct, frozen=True):
     """To a target's actor: a contribution, the rates that apply, the links to serve, and who waits."""
 
     request: ContributionRequest
-    source_id: str | None
     rates: Mapping[str, int]
     can_debit: bool
     links: tuple[str, ...]
@@ -127,16 +118,7 @@ class LinkMessage(Struct, frozen=True):
 
     cause: int
     place: int
-    brand: str
-    player_id: str
-    country: str | None
-    segments: tuple[str, ...] | None
-    vertical: str | None
-    currency: str
-    wager: int
-    reference_type: str
-    reference_id: str | None
-    source_id: str | None
+    bet: Bet
     rates: Mapping[str, int]
     can_debit: bool
 

@@ -7,6 +7,7 @@ asked twice: so a target's contribution never lacks its links, and no link is se
 
 from collections.abc import Mapping
 
+from jackpotd.core.commands import Bet
 from jackpotd.engine.actor import Actor, accepted
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.fold import Fold, request_at
@@ -34,24 +35,8 @@ class LocalPropagation:
         """Sends a target's contribution on; the request waits here for its links."""
         pending = [Pending(instance_id) for instance_id in message.links]
         self._waiting[cause] = (message, [taken, *pending])
-        request = message.request
         for place, instance_id in enumerate(message.links):
-            link = LinkMessage(
-                cause=cause,
-                place=place,
-                brand=request.brand,
-                player_id=request.player_id,
-                country=request.country,
-                segments=request.segments,
-                vertical=request.vertical,
-                currency=request.currency,
-                wager=request.wager,
-                reference_type=request.reference_type,
-                reference_id=request.reference_id,
-                source_id=message.source_id,
-                rates=message.rates,
-                can_debit=message.can_debit,
-            )
+            link = LinkMessage(cause, place, message.request.bet, message.rates, message.can_debit)
             self._actors[instance_id].mailbox.post_due(link)
 
     def answered(self, cause: int, place: int, seq: int, outcome: Outcome) -> None:
@@ -97,9 +82,7 @@ def _resumed_link(
     if not isinstance(contributed, records.Contributed):
         raise TypeError(f"record {cause} does not begin with a contribution")
     multipliers = catalog.multipliers_for(contributed.brand)
-    return LinkMessage(
-        cause=cause,
-        place=place,
+    bet = Bet(
         brand=contributed.brand,
         player_id=contributed.player_id,
         country=request.country,
@@ -107,9 +90,9 @@ def _resumed_link(
         vertical=request.vertical,
         currency=contributed.currency,
         wager=request.wager,
+        source_id=contributed.source_id,
         reference_type=contributed.reference_type,
         reference_id=contributed.reference_id,
-        source_id=contributed.source_id,
-        rates={} if multipliers is None else multipliers.rates,
-        can_debit=can_debit,
     )
+    rates = {} if multipliers is None else multipliers.rates
+    return LinkMessage(cause, place, bet, rates, can_debit)

@@ -96,18 +96,17 @@ class Router:
         self, request: ContributionRequest, claim: Claim
     ) -> tuple[str, ContributeMessage] | Rejection:
         """The instance that receives, and what its actor has to know; nothing is sent yet."""
-        if not self._catalog.brand_exists(request.brand):
-            return rejections.unsupported_brand(request.brand)
-        multipliers = self._catalog.multipliers_for(request.brand)
+        if not self._catalog.brand_exists(request.bet.brand):
+            return rejections.unsupported_brand(request.bet.brand)
+        multipliers = self._catalog.multipliers_for(request.bet.brand)
         if multipliers is None:
-            return rejections.multipliers_not_found(request.brand)
+            return rejections.multipliers_not_found(request.bet.brand)
         state = self._contribution_target(request)
         if isinstance(state, Rejection):
             return state
         instance_id = state.definition.instance_id
         message = ContributeMessage(
             request=request,
-            source_id=request.target.id if request.target.kind == "source" else None,
             rates=multipliers.rates,
             can_debit=self._shard.has_embedded_wallet,
             links=self._catalog.links.get(instance_id, ()) if request.with_links else (),
@@ -118,7 +117,7 @@ class Router:
     def _contribution_target(self, request: ContributionRequest) -> Instance | Rejection:
         if request.target.kind == "instance":
             return self._instance(request.target.id)
-        candidates = self._mapped(request.brand, request.target.id)
+        candidates = self._mapped(request.bet.brand, request.target.id)
         if isinstance(candidates, Rejection):
             return candidates
         active = [state for state in candidates if state.status is Status.ACTIVE]
@@ -127,10 +126,10 @@ class Router:
         for state in active:
             refused = eligibility.refusal(
                 state.rules,
-                brand=request.brand,
-                country=request.country,
-                segments=request.segments,
-                vertical=request.vertical,
+                brand=request.bet.brand,
+                country=request.bet.country,
+                segments=request.bet.segments,
+                vertical=request.bet.vertical,
             )
             if refused is None:
                 return state

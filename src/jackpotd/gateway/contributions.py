@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
+from jackpotd.core.commands import Bet
 from jackpotd.core.events import Contributed, PotWon
 from jackpotd.core.rejections import Rejection
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, http_date, json_body, refused_by
@@ -83,7 +84,7 @@ class Contributions:
     async def _serve(
         self, request: Incoming, principal: Principal, asked: ContributionRequest
     ) -> Outgoing:
-        require_reach(principal, asked.brand)
+        require_reach(principal, asked.bet.brand)
         accepted = await self._router.contribute(asked)
         if isinstance(accepted, Rejection):
             raise refused_by(accepted)
@@ -153,15 +154,18 @@ def _from_v1(
         request,
         target=target,
         operator=operator,
-        brand=message.brand_id,
-        player_id=message.player_id,
-        country=message.player_country,
-        segments=segments,
-        vertical=None,
-        currency=message.currency,
-        wager=message.base_wager.units,
-        reference_type="gameround",
-        reference_id=message.gameround_id,
+        bet=Bet(
+            brand=message.brand_id,
+            player_id=message.player_id,
+            country=message.player_country,
+            segments=segments,
+            vertical=None,
+            currency=message.currency,
+            wager=message.base_wager.units,
+            source_id=_source_id(target),
+            reference_type="gameround",
+            reference_id=message.gameround_id,
+        ),
         with_links=False,
         key=_key(message.idempotency_key, "$.idempotency_key"),
         api_version=1,
@@ -173,21 +177,25 @@ def _from_v1(
 def _from_v2(message: wire.ContributionV2, request: Incoming) -> ContributionRequest:
     operator = operator_of(message.operator_id, message.owner_id)
     options = message.options or wire.OptionsV2()
+    target = Target(message.target.type, message.target.id)
     player = message.player
     _check(player.id, "$.player.id", options.callback, "$.options.callback")
     return _request(
         request,
-        target=Target(message.target.type, message.target.id),
+        target=target,
         operator=operator,
-        brand=f"{operator}:{player.brand_id}",
-        player_id=player.id,
-        country=player.country,
-        segments=None if player.segments is None else tuple(player.segments),
-        vertical=options.vertical_id,
-        currency=message.base_wager.currency,
-        wager=message.base_wager.value.units,
-        reference_type=message.source.type,
-        reference_id=message.source.id,
+        bet=Bet(
+            brand=f"{operator}:{player.brand_id}",
+            player_id=player.id,
+            country=player.country,
+            segments=None if player.segments is None else tuple(player.segments),
+            vertical=options.vertical_id,
+            currency=message.base_wager.currency,
+            wager=message.base_wager.value.units,
+            source_id=_source_id(target),
+            reference_type=message.source.type,
+            reference_id=message.source.id,
+        ),
         with_links=options.allow_linked_contributions is not False,
         key=_key(options.idempotency_key, "$.options.idempotency_key"),
         api_version=2,
@@ -206,31 +214,25 @@ def operator_of(operator_id: str | None, owner_id: str | None) -> str:
     return operator
 
 
+def _source_id(target: Target) -> str | None:
+    return target.id if target.kind == "source" else None
+
+
 def _request(incoming: Incoming, **fields: Any) -> ContributionRequest:
     return ContributionRequest(
         **fields,
-        fingerprint=_fingerprint(fields),
+        fingerprint=_fingerprint(
+            fields["target"], fields["operator"], fields["bet"], with_links=fields["with_links"]
+        ),
         trace_id=incoming.trace_id,
         accepted_ms=incoming.received_ms,
     )
 
 
-_IDENTITY = (
-    "operator",
-    "brand",
-    "player_id",
-    "wager",
-    "currency",
-    "reference_type",
-    "reference_id",
-    "with_links",
-)
-
-
-def _fingerprint(fields: dict[str, Any]) -> bytes:
+def _fingerprint(target: Target, operator: str, bet: Bet, *, with_links: bool) -> bytes:
     """What a repeat must have in common with the first request; tokens, segments and metadata may differ."""
-    target: Target = fields["target"]
-    common = [target.kind, target.id, *(fields[name] for name in _IDENTITY)]
+    common = [target.kind, target.id, operator, bet.brand, bet.player_id, bet.wager, bet.currency]
+    common += [bet.reference_type, bet.reference_id, with_links]
     return hashlib.blake2b(_FINGERPRINT.encode(common), digest_size=16).digest()
 
 

@@ -12,7 +12,9 @@ from uuid import UUID
 
 import trio
 from msgspec import Raw
+from msgspec.structs import replace
 
+from jackpotd.core.commands import Bet
 from jackpotd.core.state import Status
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.fold import Fold
@@ -111,23 +113,17 @@ def request(
     target: str, *, wager: int, key: str | None = None, **changes: Any
 ) -> ContributionRequest:
     """A contribution to an instance; the fingerprint covers what the contract says a repeat must have in common."""
-    brand, player = changes.get("brand", "op:a"), changes.get("player_id", "player")
+    plain = Bet("op:a", "player", None, None, None, "EUR", wager, None, "gameround", None)
+    of_bet = {name: changes.pop(name) for name in plain.__struct_fields__ if name in changes}
+    bet = replace(plain, **of_bet)
     with_links = changes.get("with_links", True)
     fields: dict[str, Any] = {
         "target": Target("instance", target),
         "operator": "op",
-        "brand": brand,
-        "player_id": player,
-        "country": None,
-        "segments": None,
-        "vertical": None,
-        "currency": "EUR",
-        "wager": wager,
-        "reference_type": "gameround",
-        "reference_id": None,
+        "bet": bet,
         "with_links": with_links,
         "key": key,
-        "fingerprint": f"{target} {brand} {player} {wager} {with_links}".encode(),
+        "fingerprint": f"{target} {bet.brand} {bet.player_id} {wager} {with_links}".encode(),
         "trace_id": f"trace {key}",
         "accepted_ms": BORN_MS,
         "api_version": 2,
