@@ -15,23 +15,17 @@ import sys
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 import trio
 
-from jackpotd.cli.demo_players import PLAYERS, SOURCES_WITH_OPT_IN, Crowd
-from jackpotd.cli.demo_tally import Latencies
 from jackpotd.service.demo_data import SLOTS
 from jackpotd.testing.server_process import running_server
 
 RUN_TIMEOUT_S = 120
 LINE = re.compile(r"(?m)^ +[\d.]+ s  [\d,]+ contributions  [\d,]+/s  p50 [\d.]+ ms  p99 [\d.]+ ms")
-RATES = {"EUR": Decimal(1), "GBP": Decimal("0.8592"), "SEK": Decimal("11.6761")}
 
 
 def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
@@ -302,72 +296,3 @@ async def test_refused_contributions_fail_the_demo(tmp_path: Path) -> None:
         assert re.search(r"(?m)^demo: \d+ problems, the first: .*JackpotNotActive", running.output)
         assert re.search(r"(?m)^demo: \d+ of 100 contributions were answered$", running.output)
         assert re.search(r"(?m)^ok: ", running.output)
-
-
-def bodies(crowd: Crowd, number: int) -> list[str]:
-    return [call.body.decode() for call in islice(crowd.contributions(), number)]
-
-
-def test_crowds_of_one_seed_differ_in_their_names_only() -> None:
-    """The same players do the same in every run, under keys that no other run has."""
-    first, second = (bodies(Crowd(RATES, run), 500) for run in ("one", "two"))
-
-    assert [body.replace("-one-", "-two-") for body in first] == second
-    assert not set(first) & set(second)
-    assert len(set(first)) == 500
-
-
-def test_crowd_plays_everything_that_the_demo_has() -> None:
-    """Both versions, all sources and both brands, all currencies, linked and not, repeats."""
-    calls = list(islice(Crowd(RATES, "run").contributions(), 2000))
-    text = "\n".join(call.body.decode() for call in calls)
-
-    assert {call.path for call in calls} == {
-        "/jackpots/contribute/source",
-        "/v2/jackpots/contribute",
-    }
-    for word in ("sitewide-casino", "casino-slots", "daily", "deposit", "brand1", "brand2", *RATES):
-        assert f'"{word}"' in text or f':{word}"' in text
-    assert '"allow_linked_contributions":true' in text
-    assert '"allow_linked_contributions":false' in text
-    assert 0 < sum(call.is_repeated for call in calls) < 100
-
-
-def test_crowd_opts_in_whoever_plays_where_it_is_needed() -> None:
-    """One opt-in for each player and source with an opt-in, with different preferences for the deposit."""
-    crowd = Crowd(RATES, "run")
-    calls = list(crowd.opt_ins())
-    needed = [
-        player.id
-        for player in crowd.players
-        for source in SOURCES_WITH_OPT_IN
-        if source in player.sources
-    ]
-    preferred = {
-        str(body.get("contribution_value") or body.get("contribution_preference"))
-        for body in (msgspec.json.decode(call.body) for call in calls)
-    }
-
-    assert len(crowd.players) == PLAYERS
-    assert [call.player_id for call in calls] == needed
-    assert {call.path for call in calls} == {"/jackpots/optin", "/v2/jackpots/optin"}
-    assert len(preferred) > 5
-
-
-def test_latencies_know_their_quantiles() -> None:
-    """A thousand answers of 1 to 1000 ms: the quantiles of all to half a percent, the latest ones exactly."""
-    latencies = Latencies()
-    for milliseconds in range(1000, 0, -1):
-        latencies.add(milliseconds / 1000)
-
-    assert latencies.quantile_s(0.5) == pytest.approx(0.5, rel=0.01)
-    assert latencies.quantile_s(0.99) == pytest.approx(0.99, rel=0.01)
-    assert latencies.recent_quantiles_s(0, 1) == [0.001, 1.0]
-    assert latencies.mean_s == pytest.approx(0.5005)
-
-
-def test_latencies_of_nothing_are_zero() -> None:
-    """No answer yet is no error."""
-    assert Latencies().quantile_s(0.5) == 0
-    assert Latencies().recent_quantiles_s(0.5, 0.99) == [0, 0]
-    assert Latencies().mean_s == 0

@@ -21,6 +21,7 @@ import trio
 import jackpotd
 from jackpotd.testing.server_process import ServerProcess
 
+from . import checkpoint_reader
 from .audit import audit, map_sources
 from .book import Book
 from .calls import open_caller
@@ -64,6 +65,7 @@ class Plan:
     start_share: float = 0.0
     checkpoint_interval_s: float = 2.0
     checkpoint_rows_max: int = 2000
+    batch_records_max: int = 4096
     verify_beside: bool = False
 
     @property
@@ -71,6 +73,7 @@ class Plan:
         return {
             "JACKPOTD_JOURNAL_CHECKPOINT_INTERVAL_S": str(self.checkpoint_interval_s),
             "JACKPOTD_JOURNAL_CHECKPOINT_ROWS_MAX": str(self.checkpoint_rows_max),
+            "JACKPOTD_JOURNAL_BATCH_RECORDS_MAX": str(self.batch_records_max),
         }
 
 
@@ -78,16 +81,20 @@ DYING_YOUNG: Final = Plan(Death.RECOVERY)
 
 
 def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...]) -> Plan:
-    """A round at random: small thresholds are as likely as large ones, bursts as trickles."""
-    is_tight = rng.random() < 0.6
+    """A round at random: small thresholds are as likely as large ones, bursts as trickles.
+
+    Small batches part what belongs together, such as a target from its links, by whole commits.
+    """
+    has_checkpoints, has_small_batches = rng.random() < 0.6, rng.random() < 0.5
     return Plan(
         death=rng.choices(deaths, weights)[0],
-        threshold=int(2 ** rng.uniform(0, 8)),
+        threshold=int(2 ** rng.uniform(3 if has_checkpoints else 0, 8)),
         clients=rng.choice((2, 6, 12, CLIENTS)),
-        fuse_s=rng.choice((0.0, rng.uniform(0, 0.01))),
+        fuse_s=rng.choice((0.0, rng.uniform(0, 0.03))),
         start_share=rng.uniform(*DEATHS_IN_RECOVERY),
-        checkpoint_interval_s=0.05 if is_tight else 2.0,
-        checkpoint_rows_max=rng.choice((1, 2, 5)) if is_tight else 2000,
+        checkpoint_interval_s=rng.choice((0.01, 0.05)) if has_checkpoints else 2.0,
+        checkpoint_rows_max=rng.choice((1, 2, 5)) if has_checkpoints else 2000,
+        batch_records_max=rng.choice((1, 1, 2, 3)) if has_small_batches else 4096,
         verify_beside=rng.random() < 0.2,
     )
 
@@ -161,8 +168,10 @@ class Campaign:
 
     async def reckon(self) -> None:
         """While the server is down: the directory verifies, and the book agrees with it."""
+        self.book.tally["checkpoints cut off"] += checkpoint_reader.is_cut_off(self.data_dir)
         await self.verify()
         self.history.read_on()
+        self.book.tally["links cut off"] += self.history.cut_off_links()
         self.book.reckon(self.history)
 
     async def verify(self) -> None:

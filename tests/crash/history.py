@@ -103,6 +103,12 @@ class History:
         assert not missing, f"links {missing} of record {target.seq} have no result"
         return [results[place][0] for place in range(len(target.links))]
 
+    def cut_off_links(self) -> int:
+        """How many targets still wait for some of their links, as a crash has left them."""
+        return sum(
+            len(self.results[target.seq]) < len(target.links) for target in self._causes.values()
+        )
+
     def check_settled(self, target: Entry) -> None:
         """A linked request is closed once, by a record that names its links' results in order."""
         expected = tuple(result.seq for result in self.link_results(target))

@@ -215,6 +215,7 @@ def say_summary(tally: Tally, commits: Commits, view: View) -> None:
     _say("contributions", sent)
     if tally.links_refused:
         _say("links", f"{tally.links_refused:,} refused by their jackpots")
+    _say("opt-ins", f"{tally.opt_ins:,} taken")
     _say("repeats", f"{tally.repeats_sent:,} sent, {tally.repeats_answered:,} answered 204")
     _say("wins", f"{tally.wins:,}, paid {tally.paid:,.2f} {tally.base_currency}")
     _say("rate", f"{tally.rate:,.0f}/s for {tally.active_s:,.1f} s over {CONNECTIONS} connections")

@@ -125,8 +125,11 @@ class Traffic:
         response = await self._answered(client, call)
         if response is None:
             return
-        taken = response.status_code == 200 and _OPTED_IN.decode(response.content)
-        if response.status_code == 200 and not (taken and taken.failed):
+        is_taken = response.status_code == 200
+        if is_taken:
+            opted_in = _OPTED_IN.decode(response.content)
+            is_taken = opted_in is None or not opted_in.failed
+        if is_taken:
             self.tally.opt_ins += 1
         else:
             self._unexpected(call, response)
