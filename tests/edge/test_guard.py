@@ -98,7 +98,7 @@ def test_principal_needs_the_right_that_the_call_needs(
     else:
         status, code, message = house.refusal(authorization, resource, write=write)
         assert (403, "FORBIDDEN") == (status, code)
-        assert f"{'writing' if write else 'reading'} {resource}" in message
+        assert f"{'write' if write else 'read'} {resource}" in message
 
 
 # -- who does not

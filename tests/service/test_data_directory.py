@@ -223,12 +223,7 @@ def test_prepare_makes_the_folders_and_may_be_repeated(tmp_path: Path) -> None:
     "root",
     [
         "data",
-        pytest.param(
-            "a/data",
-            marks=pytest.mark.xfail(
-                strict=True, reason="only the folder right above the data directory is synced"
-            ),
-        ),
+        "a/data",
     ],
 )
 def test_prepare_puts_the_name_of_each_folder_on_stable_storage(

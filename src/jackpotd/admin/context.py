@@ -60,7 +60,7 @@ class AdminContext(Struct, frozen=True):
         if state is None:
             raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
         if not principal.reaches(state.definition.owner_id):
-            raise forbidden(instance_id)
+            raise forbidden(f"reach {instance_id}")
         return state
 
 

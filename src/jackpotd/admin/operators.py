@@ -49,7 +49,7 @@ class Operators:
         principal = self._context.reader(request, Resource.OPERATORS)
         operator_id = request.path["operator_id"]
         if not principal.is_platform and principal.org_id != operator_id:
-            raise forbidden(operator_id)
+            raise forbidden(f"reach {operator_id}")
         return answer(_answer(self._operator(operator_id), principal))
 
     def _operator(self, operator_id: str) -> Operator:

@@ -71,7 +71,7 @@ class Templates:
             raise not_found(f"template {template_id}")
         found = [template for template in found if principal.reaches(template.owner_id)]
         if not found:
-            raise forbidden(f"template {template_id}")
+            raise forbidden(f"reach template {template_id}")
         if len(found) > 1:
             message = f"several owners have a template {template_id}; name one with owner_id"
             raise RequestRefused(Code.INVALID_REQUEST, message)

@@ -26,15 +26,15 @@ class Guard:
         except InvalidToken as error:
             raise RequestRefused("UNAUTHORIZED", str(error)) from None
         if not principal.may(resource, write=write):
-            raise forbidden(f"{'writing' if write else 'reading'} {resource}")
+            raise forbidden(f"{'write' if write else 'read'} {resource}")
         return principal
 
 
 def forbidden(what: str) -> RequestRefused:
-    return RequestRefused("FORBIDDEN", f"this account has no right to {what}")
+    return RequestRefused("FORBIDDEN", f"this account may not {what}")
 
 
 def require_reach(principal: Principal, owner: str) -> None:
     """Refuses an owner path that is not the caller's own: another operator's, or another brand's."""
     if not principal.reaches(owner):
-        raise forbidden(owner)
+        raise forbidden(f"reach {owner}")

@@ -133,7 +133,7 @@ class Reads:
             raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
         owner = state.definition.owner_id
         if not any(principal.reaches(path) for path in (owner, *state.rules.allowed_brands)):
-            raise forbidden(instance_id)
+            raise forbidden(f"reach {instance_id}")
         brand = request.query.get("brand_id")
         if brand:
             require_reach(principal, brand)

@@ -85,7 +85,7 @@ class GroupCommit:
 
     def when_durable(self, callback: Callback) -> None:
         """Calls back once everything staged so far is on stable storage; at once if it is."""
-        if self.committed_seq == self.staged_seq:
+        if self.committed_seq == self.staged_seq and not self._waiting:
             callback()
         else:
             self._waiting.append((self.staged_seq, callback))

@@ -20,7 +20,7 @@ import threading
 import time
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
@@ -50,8 +50,8 @@ UNSYNCED_BYTES_MAX = 8 << 20
 STEP_ROWS = 1024  # what a background thread does between two rests
 
 
-class ManifestClosed(Exception):
-    """A job that was abandoned came too late to publish; its files are rubbish of a crash."""
+class JobStopped(Exception):
+    """The index stops: a job ends before its result, and its files are rubbish of a crash."""
 
 
 class KeyIndexDamaged(Exception):
@@ -92,16 +92,22 @@ class Pace:
     step) and the share of a core that the background takes.
     """
 
-    __slots__ = ("_rest_factor", "_worked_s")
+    __slots__ = ("_is_stopped", "_rest_factor", "_worked_s")
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, is_stopped: Callable[[], bool] = lambda: False) -> None:
         if not 0 < share <= 1:
             raise ValueError("the background's share of a core is above 0 and at most 1")
+        self._is_stopped = is_stopped
         self._rest_factor = 1 / share - 1
         self._worked_s = time.thread_time()
 
     def rest(self) -> None:
-        """Sleep for as long as the share asks after the work done since the last rest."""
+        """Sleep for as long as the share asks after the work done since the last rest.
+
+        Raises JobStopped once the index does not want the job's result any more.
+        """
+        if self._is_stopped():
+            raise JobStopped("the index stops")
         if self._rest_factor:
             worked_s = time.thread_time() - self._worked_s
             time.sleep(worked_s * self._rest_factor)
@@ -387,7 +393,6 @@ class ManifestFile:
         self.current = manifest
         self._directory = directory
         self._lock = threading.Lock()
-        self._closed = False
 
     @staticmethod
     def read(directory: Path) -> Manifest | None:
@@ -407,18 +412,11 @@ class ManifestFile:
             raise KeyIndexDamaged(f"the key index was written {manifest.byte_order}-endian")
         return manifest
 
-    def close(self) -> None:
-        """Refuse what an abandoned job may still bring: the directory may have another writer by then."""
-        with self._lock:
-            self._closed = True
-
     def publish(
         self, *, removed: Iterable[Run] = (), added: Iterable[Run] = (), covered_seq: int = 0
     ) -> None:
         """Make a change of runs durable; publishing the same change again alters nothing."""
         with self._lock:
-            if self._closed:
-                raise ManifestClosed("the index was closed while a job was under way")
             runs = {entry.number: entry for entry in self.current.runs}
             for run in removed:
                 runs.pop(run.entry.number, None)

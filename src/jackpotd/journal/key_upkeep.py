@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from jackpotd.journal.key_runs import JobStopped
 from jackpotd.journal.keys import KeyIndex
 
 
@@ -23,6 +24,10 @@ class KeyUpkeep:
     def __init__(self, index: KeyIndex, clock: Callable[[], int]) -> None:
         self._index = index
         self._clock = clock
+
+    def stop(self) -> None:
+        """Ends the work under way before its result, and makes nothing of further work."""
+        self._index.stop()
 
     async def flush(self, seq: int) -> None:
         """Puts every key of records up to `seq` on stable storage."""
@@ -44,7 +49,9 @@ class KeyUpkeep:
 async def _work(job: J | None, end: Callable[[J], None]) -> None:
     if job is None:
         return
-    # A stop does not wait for a long merge: files that the manifest does not name are rubbish of a crash.
-    await trio.to_thread.run_sync(job.write, abandon_on_cancel=True)
-    end(job)
-    await trio.to_thread.run_sync(job.release, abandon_on_cancel=True)
+    try:
+        await trio.to_thread.run_sync(job.write)
+        end(job)
+        await trio.to_thread.run_sync(job.release)
+    except JobStopped:
+        return  # what was not flushed is in the journal, what was not merged stays in pieces

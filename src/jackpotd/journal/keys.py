@@ -83,12 +83,13 @@ class Place:
         self.bucket_ms = manifest.bucket_ms
         self._numbers = itertools.count(manifest.next_number)
         self._background_share = background_share
+        self.is_stopped = False
 
     def next_number(self) -> int:
         return next(self._numbers)
 
     def pace(self) -> Pace:
-        return Pace(self._background_share)
+        return Pace(self._background_share, lambda: self.is_stopped)
 
 
 class Flush:
@@ -255,9 +256,12 @@ class KeyIndex:
             undo.pop_all()
         return index
 
+    def stop(self) -> None:
+        """Jobs under way end at their next rest, with JobStopped; a stop of the server need not wait for a merge."""
+        self._place.is_stopped = True
+
     def close(self) -> None:
         """Let go of the files. Nothing is written: what was not flushed is in the journal."""
-        self._place.manifest_file.close()
         for run in self._runs:
             run.close()
         if self._lock is not None:

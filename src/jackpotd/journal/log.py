@@ -54,8 +54,12 @@ class LmdbLog:
 
     def __init__(self, env: lmdb.Environment, name: str) -> None:
         self._env = env
-        self.genesis = self._read_genesis(name)
-        self.last_seq, self._seal = self._tail()
+        try:
+            self.genesis = self._read_genesis(name)
+            self.last_seq, self._seal = self._tail()
+        except BaseException:
+            env.close()
+            raise
 
     @classmethod
     def open(cls, directory: Path, *, name: str, map_bytes_max: int, now_ms: int) -> "LmdbLog":

@@ -24,6 +24,14 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _make(folder: Path) -> None:
+    """Makes a folder and those above it that are missing, each name on stable storage."""
+    if not folder.exists():
+        _make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
 class DataDirectory(Struct, frozen=True):
     """The paths of a data directory. Each worker has a folder of its own."""
 
@@ -52,9 +60,7 @@ class DataDirectory(Struct, frozen=True):
     def prepare(self) -> None:
         """Makes the folders, with their names on stable storage: LMDB syncs files, not the folders above them."""
         for folder in (self.catalog, self.worker_journal, self.worker_rows, self.worker_keys):
-            folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.root.absolute().parent, self.root, self.worker_journal.parent):
-            _sync(folder)
+            _make(folder.absolute())
 
     def sync(self) -> None:
         """Puts the names of files that were just created on stable storage."""
@@ -74,7 +80,7 @@ class DataDirectory(Struct, frozen=True):
             DataDirectoryError: another process has it, or it cannot be made.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            _make(self.root.absolute())
             descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataDirectoryError(f"{self.root}: {error.strerror}") from None

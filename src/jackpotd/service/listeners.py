@@ -1,7 +1,8 @@
 """Listeners: bound before anything is served, so a port that is taken stops the start, then given to Hypercorn."""
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import trio
@@ -23,6 +24,7 @@ from jackpotd.service.settings import Bind
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
 _DISCONNECT_DELAY_S = 1.0
+_LINGER_S = 0.1
 _KEEP_ALIVE_REQUESTS_MAX = 1_000_000
 _HEADERS_BYTES_MAX = 64 * 1024
 
@@ -64,7 +66,32 @@ def bind(name: str, address: Bind) -> Listener:
     return Listener(name, bound)
 
 
-def _finishing(app: ASGIFramework) -> ASGIFramework:
+class RunningRequests:
+    """Counts the requests that an application is serving."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = trio.Event()
+        self._none.set()
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        self._count += 1
+        self._none = trio.Event()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._none.set()
+
+    async def none(self) -> None:
+        """Waits until nothing is being served."""
+        while self._count:
+            await self._none.wait()
+
+
+def _finishing(app: ASGIFramework, running: RunningRequests) -> ASGIFramework:
     """The same application, which hears of a disconnect late once it sends the last of its response.
 
     Hypercorn announces a disconnect while it still handles that last message. Quart-Trio would cancel the sender, and
@@ -86,7 +113,11 @@ def _finishing(app: ASGIFramework) -> ASGIFramework:
                 await trio.sleep(_DISCONNECT_DELAY_S)
             return message
 
-        await app(scope, receive_late, send_noting_the_last)
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        with running.one_more():
+            await app(scope, receive_late, send_noting_the_last)
 
     return finishing
 
@@ -115,5 +146,17 @@ async def serve_app(
     config.errorlog = None
     # Quart has its own, equal, types for ASGI scopes and events.
     config.keep_alive_max_requests = _KEEP_ALIVE_REQUESTS_MAX
-    framework = _finishing(cast("ASGIFramework", app))
-    await serve(framework, config, shutdown_trigger=shutdown, task_status=task_status)
+    running = RunningRequests()
+    framework = _finishing(cast("ASGIFramework", app), running)
+    async with trio.open_nursery() as nursery:
+
+        async def stop_when_idle() -> None:
+            # Hypercorn keeps a connection for the whole deadline where a request had come in behind the last answer.
+            await shutdown()
+            await running.none()
+            await trio.sleep(_LINGER_S)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(stop_when_idle)
+        await serve(framework, config, shutdown_trigger=shutdown, task_status=task_status)
+        nursery.cancel_scope.cancel()

@@ -6,7 +6,7 @@ committed and checkpointed; then the storage is closed. A journal that fails sto
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -46,11 +46,17 @@ async def run(settings: Settings, *, is_demo: bool, say: Callable[[str], None]) 
     data = DataDirectory(Path(settings.service.data_dir))
     with data.locked():
         bound = {name: bind(name, at) for name, at in addresses.items() if at is not None}
-        with opened(settings, data) as storage:
+        with (
+            opened(settings, data) as storage,
+            trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+        ):
             system = build(settings, data, storage, is_demo=is_demo)
+            stopping = trio.Event()
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(_watch, signals, stopping)
                 await _start(nursery, system, is_demo=is_demo)
-                await _serve(system, addresses, bound, say)
+                await _serve(system, addresses, bound, say, stopping)
+                system.key_upkeep.stop()
                 # What is left is derived data: a start without it replays a longer tail.
                 with trio.move_on_after(settings.service.drain_deadline_s):
                     await system.journal.durable()
@@ -90,28 +96,34 @@ async def _serve(
     addresses: dict[str, Bind | None],
     bound: dict[str, Listener],
     say: Callable[[str], None],
+    stopping: trio.Event,
 ) -> None:
-    """Runs the listeners until a signal; returns when the last request has been answered or the deadline is over."""
+    """Runs the listeners until they are told to stop, and further until the last request has been answered or the
+    deadline is over.
+    """
     limits, deadline_s = system.settings.limits, system.settings.service.drain_deadline_s
     apps = {"gateway": system.gateway, "admin": system.admin}
-    stopping = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            for name, listener in bound.items():
-                address = addresses[name]
-                app = apps[name](is_loopback=address is not None and address.is_loopback)
-                serve = partial(
-                    serve_app,
-                    app,
-                    listener,
-                    shutdown=stopping.wait,
-                    graceful_timeout_s=deadline_s,
-                    body_bytes_max=limits.body_bytes_max,
-                )
-                await nursery.start(serve, name=name)
-            say(" ".join(["ready", *(f"{name}={at.url}" for name, at in bound.items())]))
-            async for signal_number in signals:
-                _log.info("draining", signal=signal.Signals(signal_number).name)
-                stopping.set()
-                nursery.cancel_scope.deadline = trio.current_time() + deadline_s + 1
-                break
+    async with trio.open_nursery() as nursery:
+        for name, listener in bound.items():
+            address = addresses[name]
+            app = apps[name](is_loopback=address is not None and address.is_loopback)
+            serve = partial(
+                serve_app,
+                app,
+                listener,
+                shutdown=stopping.wait,
+                graceful_timeout_s=deadline_s,
+                body_bytes_max=limits.body_bytes_max,
+            )
+            await nursery.start(serve, name=name)
+        say(" ".join(["ready", *(f"{name}={at.url}" for name, at in bound.items())]))
+        await stopping.wait()
+        nursery.cancel_scope.deadline = trio.current_time() + deadline_s + 1
+
+
+async def _watch(signals: AsyncIterator[int], stopping: trio.Event) -> None:
+    """The first signal begins the stop, which is bounded by its deadlines; further ones change nothing."""
+    async for signal_number in signals:
+        name = signal.Signals(signal_number).name
+        _log.info("stopping already" if stopping.is_set() else "draining", signal=name)
+        stopping.set()
