@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .operations import Operation, OptInOut
 
 REPEAT_SHARE: Final = 0.06
+TURNED_AWAY: Final = 503  # from a server that drains
 REPRESENTATION: Final = {"Prefer": "return=representation"}
 
 
@@ -99,13 +100,17 @@ class Client:
         except (UnansweredError, CutOffError) as broken:
             self._broken(contribution, broken)
             return False
+        if answer.status == TURNED_AWAY and trigger.fired.is_set():
+            self._broken(contribution, None)
+            return False
         assert (answer.status == 200) == prefer or not answer.is_replay, answer
         self._book.answered(contribution, answer)
         self._put_away(contribution, answer)
         trigger.on_answered()
         return True
 
-    def _broken(self, contribution: Contribute, broken: UnansweredError | CutOffError) -> None:
+    def _broken(self, contribution: Contribute, broken: Exception | None) -> None:
+        """No answer, or 503 from a server that is about to end: its key is asked another time."""
         status = broken.status if isinstance(broken, CutOffError) else None
         contribution.was_begun_to_answer |= status == 200
         self._book.unanswered(contribution, is_cut_off=status is not None)
@@ -126,6 +131,8 @@ class Client:
             answer = await gateway.post(operation.path, operation.body)
         except (UnansweredError, CutOffError):
             self._book.tally["opt-ins unanswered"] += 1
+            return False
+        if answer.status == TURNED_AWAY and trigger.fired.is_set():
             return False
         self._book.opted(operation, answer)
         trigger.on_answered()

@@ -54,12 +54,8 @@ class LmdbLog:
 
     def __init__(self, env: lmdb.Environment, name: str) -> None:
         self._env = env
-        try:
-            self.genesis = self._read_genesis(name)
-            self.last_seq, self._seal = self._tail()
-        except BaseException:
-            env.close()
-            raise
+        self.genesis = self._read_genesis(name)
+        self.last_seq, self._seal = self._tail()
 
     @classmethod
     def open(cls, directory: Path, *, name: str, map_bytes_max: int, now_ms: int) -> "LmdbLog":
@@ -71,7 +67,7 @@ class LmdbLog:
                 genesis = msgspec.json.encode(Genesis(FORMAT, name, now_ms))
                 txn.put(_key(0), genesis)
                 txn.put(_key(0) + _SEAL_MARK, chain(b"", [genesis]))
-        return cls(env, name)
+        return cls._checked(env, name)
 
     @classmethod
     def open_readonly(cls, directory: Path, *, name: str, map_bytes_max: int) -> "LmdbLog":
@@ -81,7 +77,16 @@ class LmdbLog:
         env = lmdb.open(
             os.fspath(directory), map_size=map_bytes_max, readonly=True, max_dbs=0, max_readers=64
         )
-        return cls(env, name)
+        return cls._checked(env, name)
+
+    @classmethod
+    def _checked(cls, env: lmdb.Environment, name: str) -> "LmdbLog":
+        """A log that is what it should be; else its environment is let go, so that it can be opened again."""
+        try:
+            return cls(env, name)
+        except BaseException:
+            env.close()
+            raise
 
     def _read_genesis(self, name: str) -> Genesis:
         data = self.read(0)

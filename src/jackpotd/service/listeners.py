@@ -76,8 +76,9 @@ class RunningRequests:
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
+        if not self._count:
+            self._none = trio.Event()
         self._count += 1
-        self._none = trio.Event()
         try:
             yield
         finally:
