@@ -146,7 +146,7 @@ def test_locked_makes_the_directory_with_its_parents(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("root", "reason"), [("file", "File exists"), ("file/data", "Not a directory")]
+    ("root", "reason"), [("file", "Not a directory"), ("file/data", "Not a directory")]
 )
 def test_locked_where_no_directory_can_be_says_why(tmp_path: Path, root: str, reason: str) -> None:
     """The message names the directory and the system's reason."""
