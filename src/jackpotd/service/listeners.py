@@ -1,7 +1,7 @@
 """Listeners: bound before anything is served, so a port that is taken stops the start, then given to Hypercorn."""
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
@@ -19,7 +19,10 @@ from hypercorn.typing import (
 from msgspec import Struct
 from quart_trio import QuartTrio
 
+from jackpotd.core.rejections import Code
+from jackpotd.edge.exchange import refuse
 from jackpotd.service.settings import Bind
+from jackpotd.wire.errors import RequestRefused
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
@@ -70,30 +73,32 @@ class RunningRequests:
     """Counts the requests that an application is serving."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
         self._none = trio.Event()
-        self._none.set()
 
     @contextmanager
     def one_more(self) -> Iterator[None]:
-        if not self._count:
+        if not self.count:
             self._none = trio.Event()
-        self._count += 1
+        self.count += 1
         try:
             yield
         finally:
-            self._count -= 1
-            if not self._count:
+            self.count -= 1
+            if not self.count:
                 self._none.set()
 
     async def none(self) -> None:
         """Waits until nothing is being served."""
-        while self._count:
+        if self.count:
             await self._none.wait()
 
 
-def _finishing(app: ASGIFramework, running: RunningRequests) -> ASGIFramework:
-    """The same application, which hears of a disconnect late once it sends the last of its response.
+def _finishing(app: ASGIFramework, running: RunningRequests, stopping: trio.Event) -> ASGIFramework:
+    """The same application, which takes nothing in once it stops, and hears late of a disconnect.
+
+    Hypercorn closes idle connections at a stop, also where a request has just come in: it must not be served, because
+    its answer would be lost.
 
     Hypercorn announces a disconnect while it still handles that last message. Quart-Trio would cancel the sender, and
     the connection would never be watched for idleness again: no keep-alive limit, no close at a stop. A client that
@@ -117,22 +122,39 @@ def _finishing(app: ASGIFramework, running: RunningRequests) -> ASGIFramework:
         if scope["type"] == "lifespan":
             await app(scope, receive, send)
             return
+        if stopping.is_set():
+            await _refuse(send)
+            return
         with running.one_more():
             await app(scope, receive_late, send_noting_the_last)
 
     return finishing
 
 
+async def _refuse(send: ASGISendCallable) -> None:
+    refused = refuse(RequestRefused(Code.OVERLOADED, "the server is stopping"), accept="")
+    headers = {"content-type": refused.content_type, "connection": "close", **dict(refused.headers)}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": refused.status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "trailers": False,
+        }
+    )
+    await send({"type": "http.response.body", "body": refused.body, "more_body": False})
+
+
 async def serve_app(
     app: QuartTrio,
     listener: Listener,
     *,
-    shutdown: Callable[[], Awaitable[None]],
+    stopping: trio.Event,
     graceful_timeout_s: float,
     body_bytes_max: int,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves an application until `shutdown` returns, then lets running requests finish."""
+    """Serves an application until it is stopping, then lets running requests finish and refuses further ones."""
     config = Config()
     config.bind = [f"fd://{listener.socket.fileno()}"]
     config.include_date_header = False  # the applications set the date: a repeat has its original's
@@ -148,16 +170,16 @@ async def serve_app(
     # Quart has its own, equal, types for ASGI scopes and events.
     config.keep_alive_max_requests = _KEEP_ALIVE_REQUESTS_MAX
     running = RunningRequests()
-    framework = _finishing(cast("ASGIFramework", app), running)
+    framework = _finishing(cast("ASGIFramework", app), running, stopping)
     async with trio.open_nursery() as nursery:
 
         async def stop_when_idle() -> None:
             # Hypercorn keeps a connection for the whole deadline where a request had come in behind the last answer.
-            await shutdown()
+            await stopping.wait()
             await running.none()
             await trio.sleep(_LINGER_S)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(stop_when_idle)
-        await serve(framework, config, shutdown_trigger=shutdown, task_status=task_status)
+        await serve(framework, config, shutdown_trigger=stopping.wait, task_status=task_status)
         nursery.cancel_scope.cancel()

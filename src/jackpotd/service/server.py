@@ -111,7 +111,7 @@ async def _serve(
                 serve_app,
                 app,
                 listener,
-                shutdown=stopping.wait,
+                stopping=stopping,
                 graceful_timeout_s=deadline_s,
                 body_bytes_max=limits.body_bytes_max,
             )
