@@ -26,7 +26,7 @@ class Unanswered:
 
     contribution: Contribute
     was_committed: bool
-    is_cut_off: bool
+    cut_off: int | None  # the status of an answer that was begun
 
 
 OptInKey = tuple[str, str, str]
@@ -71,14 +71,14 @@ class Book:
             key = (contribution.jackpot.id, contribution.player.brand_path, contribution.player.id)
             assert answer.is_replay or True in self.may_be_opted_in.get(key, {False})
 
-    def unanswered(self, contribution: Contribute, *, is_cut_off: bool) -> None:
-        self.tally["cut off" if is_cut_off else "unanswered"] += 1
-        self.open_ends.append(Unanswered(contribution, contribution.is_committed, is_cut_off))
+    def unanswered(self, contribution: Contribute, *, cut_off: int | None) -> None:
+        self.tally["unanswered" if cut_off is None else "cut off"] += 1
+        self.open_ends.append(Unanswered(contribution, contribution.is_committed, cut_off))
 
     def check_nothing_hangs(self) -> None:
         """After an orderly end: each request was answered whole, or it never happened."""
         for end in self.open_ends:
-            assert not end.is_cut_off, f"cut off: {end.contribution}"
+            assert end.cut_off is None, f"cut off: {end}"
             assert end.contribution.is_committed == end.was_committed, (
                 f"accepted while draining, and never answered: {end.contribution}"
             )

@@ -113,7 +113,7 @@ class Client:
         """No answer, or 503 from a server that is about to end: its key is asked another time."""
         status = broken.status if isinstance(broken, CutOffError) else None
         contribution.was_begun_to_answer |= status == 200
-        self._book.unanswered(contribution, is_cut_off=status is not None)
+        self._book.unanswered(contribution, cut_off=status)
         if contribution.is_pending and contribution not in self._pending:
             self._pending.append(contribution)
 
