@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from .book import TURNED_AWAY
 from .calls import CutOffError, UnansweredError, open_caller
 from .operations import Contribute, Maker
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .operations import Operation, OptInOut
 
 REPEAT_SHARE: Final = 0.06
-TURNED_AWAY: Final = 503  # from a server that drains
 REPRESENTATION: Final = {"Prefer": "return=representation"}
 
 

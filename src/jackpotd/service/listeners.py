@@ -19,10 +19,7 @@ from hypercorn.typing import (
 from msgspec import Struct
 from quart_trio import QuartTrio
 
-from jackpotd.core.rejections import Code
-from jackpotd.edge.exchange import refuse
 from jackpotd.service.settings import Bind
-from jackpotd.wire.errors import RequestRefused
 
 _BACKLOG = 1024
 _KEEP_ALIVE_S = 75.0
@@ -97,8 +94,8 @@ class RunningRequests:
 def _finishing(app: ASGIFramework, running: RunningRequests, stopping: trio.Event) -> ASGIFramework:
     """The same application, which takes nothing in once it stops, and hears late of a disconnect.
 
-    Hypercorn closes idle connections at a stop, also where a request has just come in: it must not be served, because
-    its answer would be lost.
+    Hypercorn closes idle connections at a stop, also where a request has just come in. Such a request is not served,
+    because its answer would be lost, and gets no answer, because that would be cut off.
 
     Hypercorn announces a disconnect while it still handles that last message. Quart-Trio would cancel the sender, and
     the connection would never be watched for idleness again: no keep-alive limit, no close at a stop. A client that
@@ -123,26 +120,13 @@ def _finishing(app: ASGIFramework, running: RunningRequests, stopping: trio.Even
             await app(scope, receive, send)
             return
         if stopping.is_set():
-            await _refuse(send)
+            while (await receive())["type"] != "http.disconnect":
+                pass
             return
         with running.one_more():
             await app(scope, receive_late, send_noting_the_last)
 
     return finishing
-
-
-async def _refuse(send: ASGISendCallable) -> None:
-    refused = refuse(RequestRefused(Code.OVERLOADED, "the server is stopping"), accept="")
-    headers = {"content-type": refused.content_type, "connection": "close", **dict(refused.headers)}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": refused.status,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-            "trailers": False,
-        }
-    )
-    await send({"type": "http.response.body", "body": refused.body, "more_body": False})
 
 
 async def serve_app(
@@ -154,7 +138,7 @@ async def serve_app(
     body_bytes_max: int,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves an application until it is stopping, then lets running requests finish and refuses further ones."""
+    """Serves an application until it is stopping, then lets running requests finish and takes no more."""
     config = Config()
     config.bind = [f"fd://{listener.socket.fileno()}"]
     config.include_date_header = False  # the applications set the date: a repeat has its original's
