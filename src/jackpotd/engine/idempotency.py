@@ -61,9 +61,8 @@ class KeyDesk:
             await running.done.wait()
         seq = self._fold.keys.get(digest, self._clock())
         if seq is not None and seq > self._journal.committed_seq:
-            await (
-                self._journal.durable()
-            )  # a link that was resumed after a start settles without a claim
+            # A link that was resumed after a start settles without a claim.
+            await self._journal.durable()
             return await self.claim(operator, key, fingerprint)
         if seq is not None:
             used = self._used(seq, operator, key, fingerprint)
