@@ -92,7 +92,7 @@ def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...])
 
     Small batches part what belongs together, such as a target from its links, by whole commits.
     """
-    has_checkpoints, has_small_batches = rng.random() < 0.6, rng.random() < 0.5
+    has_checkpoints, has_small_batches = rng.random() < 0.6, rng.random() < 0.6
     return Plan(
         death=rng.choices(deaths, weights)[0],
         threshold=int(2 ** rng.uniform(3 if has_checkpoints else 0, 8)),
@@ -101,7 +101,7 @@ def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...])
         start_share=rng.uniform(*DEATHS_IN_RECOVERY),
         checkpoint_interval_s=rng.choice((0.01, 0.05)) if has_checkpoints else 2.0,
         checkpoint_rows_max=rng.choice((1, 2, 5)) if has_checkpoints else 2000,
-        batch_records_max=rng.choice((1, 1, 2, 3)) if has_small_batches else 4096,
+        batch_records_max=rng.choice((1, 1, 1, 2, 3)) if has_small_batches else 4096,
         looks_around=rng.random() < 0.5,
         verify_beside=rng.random() < 0.2,
     )

@@ -169,10 +169,10 @@ class Maker:
 
 _V1_PATHS: Final = {True: "/jackpots/contribute/source", False: "/jackpots/contribute/instance"}
 _KINDS: Final = (
-    (SITEWIDE, "v2 source", 28),
+    (SITEWIDE, "v2 source", 22),
     (SITEWIDE, "v2 source alone", 5),
     (SITEWIDE, "v1 source", 6),
-    (DAILY, "v2 source", 18),
+    (DAILY, "v2 source", 24),
     (DAILY, "v2 instance", 10),
     (DAILY, "v2 instance alone", 5),
     (SLOTS, "v1 source", 8),
