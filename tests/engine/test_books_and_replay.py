@@ -22,7 +22,7 @@ from jackpotd.core.rejections import Rejection
 from jackpotd.core.state import Status
 from jackpotd.engine.checkpoint import Checkpointer
 from jackpotd.engine.fold import Fold
-from jackpotd.engine.messages import Accepted, ContributionRequest, Taken
+from jackpotd.engine.messages import Accepted, ContributionRequest, Reply, Taken
 from jackpotd.engine.ports import Keys
 from jackpotd.engine.recovery import MemoryKeys, MemoryRows, compare, recover
 from jackpotd.journal.group_commit import GroupCommit, JournalFailed
@@ -207,7 +207,9 @@ class Load:
                 await shard.change_status(instance_id, ChangeStatus(0, status, "", "test"))
             return
         opt_in = OptIn(0, rng.choice(BRANDS), rng.choice(PLAYERS), None, True, None, None, rates())
-        await shard.opt_in(instance_id, opt_in)
+        reply: Reply[Taken | Rejection] = Reply()
+        shard.opt_in(instance_id, opt_in, reply.resolve)
+        await reply.wait()
 
 
 def all_rows(fold: Fold, disk: MemoryRows) -> dict[bytes, bytes]:

@@ -5,7 +5,7 @@ serve a connection that no framework sees.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import formatdate
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jackpotd.core.rejections import Code, Rejection
+from jackpotd.engine.messages import Reply
 from jackpotd.wire import codec
 from jackpotd.wire.errors import (
     OVERLOADED_RETRY_AFTER_S,
@@ -48,7 +49,26 @@ class Outgoing(Struct, frozen=True):
     code: str = ""
 
 
+class Streamed(Struct, frozen=True):
+    """An answer that is written as it comes about; it has no known length."""
+
+    status: int
+    chunks: AsyncIterator[bytes]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 Handler = Callable[[Incoming], Awaitable[Outgoing]]
+
+Answer = Callable[[Outgoing], None]
+
+DirectHandler = Callable[[Incoming, Answer], None]
+"""Returns without waiting, and answers exactly once: before it returns, or later from the event loop.
+
+The answer is complete but for what belongs to a connection (Content-Length, Connection); a refusal is an answer too.
+"""
+
+StreamHandler = Callable[[Incoming, AsyncIterator[bytes]], Awaitable[Streamed]]
+"""Takes a body as it arrives (that of the `Incoming` is empty), and answers as it goes along."""
 
 
 def http_date(unix_ms: int) -> str:
@@ -81,8 +101,29 @@ async def serve(handler: Handler, request: Incoming) -> Outgoing:
     try:
         outgoing = await handler(request)
     except RequestRefused as refused:
-        outgoing = refuse(refused, request.headers.get("accept", ""))
+        return refusal(refused, request)
     return completed(outgoing, request)
+
+
+def awaited(direct: DirectHandler) -> Handler:
+    """The same handler for a task that waits for its answer."""
+
+    async def handler(request: Incoming) -> Outgoing:
+        reply: Reply[Outgoing] = Reply()
+        direct(request, reply.resolve)
+        return await reply.wait()
+
+    handler.__doc__ = direct.__doc__
+    return handler
+
+
+def refusal(refused: RequestRefused, request: Incoming) -> Outgoing:
+    """A complete answer that refuses."""
+    return completed(refuse(refused, request.headers.get("accept", "")), request)
+
+
+DEFECT = RequestRefused("SYSTEM_ERROR", "the request failed; it is safe to repeat with its key")
+"""What a client is told where we failed; the log has the rest."""
 
 
 def completed(outgoing: Outgoing, request: Incoming) -> Outgoing:

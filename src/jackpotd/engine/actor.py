@@ -156,9 +156,9 @@ class Actor:
 
     def _contribute(self, message: ContributeMessage) -> None:
         decision = self._decide_contribution(message.request.bet, message)
-        reply = message.reply
+        answer = message.answer
         if isinstance(decision, Rejection):
-            self._journal.when_durable(lambda: reply.resolve(decision))
+            self._journal.when_durable(lambda: answer(decision))
             return
         events, prepared = decision
         request = _request_record(message)
@@ -175,8 +175,8 @@ class Actor:
             self._fold.open_propagation(seq, message.links, request)
             self._propagation.begin(seq, message, taken)
         else:
-            answer = accepted(message, (taken,))
-            self._journal.when_durable(lambda: reply.resolve(answer))
+            outcome = accepted(message, (taken,))
+            self._journal.when_durable(lambda: answer(outcome))
 
     def _link(self, message: LinkMessage) -> None:
         decision = self._decide_contribution(message.bet, message)
@@ -206,17 +206,17 @@ class Actor:
         command = msgspec.structs.replace(message.command, at_ms=self._now())
         decision = self._decide(lambda: decide.opt_in(self.cell.state, command))
         outcome = decision if isinstance(decision, Rejection) else self._record(*decision)
-        self._journal.when_durable(lambda: message.reply.resolve(outcome))
+        self._journal.when_durable(lambda: message.answer(outcome))
 
     def _status(self, message: StatusMessage) -> None:
         command = msgspec.structs.replace(message.command, at_ms=self._now())
         decision = self._decide(lambda: decide.change_status(self.cell.state, command))
         if isinstance(decision, Rejection):
-            self._journal.when_durable(lambda: message.reply.resolve(decision))
+            self._journal.when_durable(lambda: message.answer(decision))
             return
         self._record(*decision)
         state = self.cell.state
-        self._journal.when_durable(lambda: message.reply.resolve(state))
+        self._journal.when_durable(lambda: message.answer(state))
 
     def _record(self, events: list[InstanceEvent], prepared: Prepared) -> Taken:
         entry = records.Entry(self.instance_id, records.from_events(events))

@@ -4,7 +4,9 @@ A key is claimed before anything else is looked at. A repeat that comes while th
 first is refused as a whole the key is free again, and the repeat takes its turn.
 """
 
-import trio
+from collections import deque
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from jackpotd.core.rejections import Code, Rejection
@@ -19,20 +21,19 @@ KEY_REUSED = Rejection(Code.IDEMPOTENCY_KEY_REUSED, "this key was used for a dif
 class Claim:
     """The right to serve a key; released when the request is refused, or answered durably."""
 
-    __slots__ = ("_claims", "_digest", "done", "fingerprint")
+    __slots__ = ("_desk", "_digest", "waiting")
 
-    def __init__(
-        self, claims: "dict[bytes, Claim] | None", digest: bytes, fingerprint: bytes
-    ) -> None:
-        self._claims = claims
+    def __init__(self, desk: "KeyDesk | None", digest: bytes) -> None:
+        self._desk = desk
         self._digest = digest
-        self.fingerprint = fingerprint
-        self.done = trio.Event()
+        self.waiting: list[Callable[[], None]] = []
 
     def release(self) -> None:
-        if self._claims is not None:
-            self._claims.pop(self._digest, None)
-            self.done.set()
+        if self._desk is not None:
+            self._desk.release(self._digest)
+
+
+KEYLESS = Claim(None, b"")
 
 
 class Used(Struct, frozen=True):
@@ -49,28 +50,46 @@ class KeyDesk:
         self._journal = journal
         self._clock = clock
         self._claims: dict[bytes, Claim] = {}
+        self._freed: deque[Callable[[], None]] = deque()
+        self._is_calling = False
 
-    async def claim(
-        self, operator: str, key: str | None, fingerprint: bytes
-    ) -> Claim | Used | Rejection:
-        """A claim, the answer of the key's first request, or IDEMPOTENCY_KEY_REUSED."""
+    def claim(
+        self, operator: str, key: str | None, fingerprint: bytes, retry: Callable[[], None]
+    ) -> Claim | Used | Rejection | None:
+        """A claim, the answer of the key's first request, or IDEMPOTENCY_KEY_REUSED.
+
+        None where the key is busy; `retry` is then called once it is worth asking again.
+        """
         if key is None:
-            return Claim(None, b"", fingerprint)
+            return KEYLESS
         digest = key_digest(operator, key)
-        while (running := self._claims.get(digest)) is not None:
-            await running.done.wait()
+        running = self._claims.get(digest)
+        if running is not None:
+            running.waiting.append(retry)
+            return None
         seq = self._fold.keys.get(digest, self._clock())
         if seq is not None and seq > self._journal.committed_seq:
             # A link that was resumed after a start settles without a claim.
-            await self._journal.durable()
-            return await self.claim(operator, key, fingerprint)
+            self._journal.when_durable(retry)
+            return None
         if seq is not None:
             used = self._used(seq, operator, key, fingerprint)
             if used is not None:
                 return used
-        claim = Claim(self._claims, digest, fingerprint)
-        self._claims[digest] = claim
+        claim = self._claims[digest] = Claim(self, digest)
         return claim
+
+    def release(self, digest: bytes) -> None:
+        """Frees a key; those that waited for it are served one after another, without nesting."""
+        self._freed.extend(self._claims.pop(digest).waiting)
+        if self._is_calling:
+            return
+        self._is_calling = True
+        try:
+            while self._freed:
+                self._freed.popleft()()
+        finally:
+            self._is_calling = False
 
     def _used(
         self, seq: int, operator: str, key: str, fingerprint: bytes

@@ -16,22 +16,17 @@ T = TypeVar("T")
 
 
 class Reply(Generic[T]):
-    """A place for one answer, and the task that waits for it; `release` is called when the answer is there.
+    """A place for one answer, for a task that waits for it; the engine itself answers by calling back."""
 
-    What the answer frees (a claim on a key) hangs here and not on the waiting task, which may go away earlier.
-    """
+    __slots__ = ("_event", "_value")
 
-    __slots__ = ("_event", "_release", "_value")
-
-    def __init__(self, release: Callable[[], None] = lambda: None) -> None:
+    def __init__(self) -> None:
         self._event = trio.Event()
-        self._release = release
         self._value: T | None = None
 
     def resolve(self, value: T) -> None:
         self._value = value
         self._event.set()
-        self._release()
 
     async def wait(self) -> T:
         await self._event.wait()
@@ -103,14 +98,18 @@ class Accepted(Struct, frozen=True):
     is_replay: bool = False
 
 
+Answer = Callable[[Accepted | Rejection], None]
+"""Told the outcome of a contribution, once it is durable, on the event loop; must not raise."""
+
+
 class ContributeMessage(Struct, frozen=True):
-    """To a target's actor: a contribution, the rates that apply, the links to serve, and who waits."""
+    """To a target's actor: a contribution, the rates that apply, the links to serve, and who is told."""
 
     request: ContributionRequest
     rates: Mapping[str, int]
     can_debit: bool
     links: tuple[str, ...]
-    reply: Reply[Accepted | Rejection]
+    answer: Answer
 
 
 class LinkMessage(Struct, frozen=True):
@@ -127,14 +126,14 @@ class OptInMessage(Struct, frozen=True):
     """To an actor: an opt-in; the actor stamps the time."""
 
     command: OptIn
-    reply: Reply[Taken | Rejection]
+    answer: Callable[[Taken | Rejection], None]
 
 
 class StatusMessage(Struct, frozen=True):
     """To an actor: a change of state by a person; the actor stamps the time."""
 
     command: ChangeStatus
-    reply: Reply[Instance | Rejection]
+    answer: Callable[[Instance | Rejection], None]
 
 
 Message = ContributeMessage | LinkMessage | OptInMessage | StatusMessage

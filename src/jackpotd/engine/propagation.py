@@ -51,7 +51,7 @@ class LocalPropagation:
             del self._waiting[cause]
             message, outcomes = waiting
             answer = accepted(message, tuple(outcomes))
-            self._journal.when_durable(lambda: message.reply.resolve(answer))
+            self._journal.when_durable(lambda: message.answer(answer))
 
     def _settle(self, cause: int) -> None:
         settled = self._fold.settlement(cause)

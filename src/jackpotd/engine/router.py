@@ -4,7 +4,8 @@ The key is claimed first, because a repeat is answered whatever has changed in b
 first of its jackpots that is Active and allows the player.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from msgspec import Struct
 
@@ -13,13 +14,15 @@ from jackpotd.core.commands import OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Status
 from jackpotd.engine.catalog import Catalog
-from jackpotd.engine.idempotency import Claim, Used
+from jackpotd.engine.idempotency import KEYLESS, Claim, Used
 from jackpotd.engine.messages import (
     Accepted,
+    Answer,
     ContributeMessage,
     ContributionRequest,
     OptInRequest,
     Reply,
+    Taken,
 )
 from jackpotd.engine.shard import Shard
 
@@ -32,6 +35,30 @@ class OptInResult(Struct, frozen=True):
     """What each instance made of an opt-in: the target first, then its links; None where it was taken."""
 
     instances: tuple[tuple[str, Rejection | None], ...]
+
+
+class _Serving:
+    """One contribution under way; called with its outcome."""
+
+    __slots__ = ("_answer", "_router", "claim", "instance_id", "request")
+
+    def __init__(self, router: "Router", request: ContributionRequest, answer: Answer) -> None:
+        self._router = router
+        self._answer = answer
+        self.request = request
+        self.claim = KEYLESS
+        self.instance_id = ""
+
+    def begin(self) -> None:
+        self._router.begin(self)
+
+    def __call__(self, outcome: Accepted | Rejection) -> None:
+        if outcome == rejections.JACKPOT_NOT_ACTIVE and self._router.served_elsewhere(self):
+            return
+        self._router.in_flight -= 1
+        # Whoever waits for the key is answered after this one.
+        self._answer(outcome)
+        self.claim.release()
 
 
 class Router:
@@ -50,52 +77,53 @@ class Router:
         self.in_flight = 0
 
     async def contribute(self, request: ContributionRequest) -> Accepted | Rejection:
-        """Serves a contribution, or answers a repeat of its key; returns when the answer is durable."""
+        """`submit`, for a task that waits for the outcome."""
+        reply: Reply[Accepted | Rejection] = Reply()
+        self.submit(request, reply.resolve)
+        return await reply.wait()
+
+    def submit(self, request: ContributionRequest, answer: Answer) -> None:
+        """Serves a contribution, or answers a repeat of its key; `answer` is called when the outcome is durable."""
         journal = self._shard.journal
         waiting = journal.staged_seq - journal.committed_seq
         if max(self.in_flight, waiting // RECORDS_PER_REQUEST_MAX) >= self._in_flight_max:
-            return TOO_MANY_REQUESTS
+            answer(TOO_MANY_REQUESTS)
+            return
         self.in_flight += 1
+        self.begin(_Serving(self, request, answer))
+
+    def begin(self, serving: _Serving) -> None:
+        """Claims the key and sends the contribution to its owner; again where the key was busy."""
+        request = serving.request
         try:
-            return await self._contribute(request)
-        finally:
-            self.in_flight -= 1
-
-    async def _contribute(self, request: ContributionRequest) -> Accepted | Rejection:
-        while True:
-            claim = await self._shard.key_desk.claim(
-                request.operator, request.key, request.fingerprint
+            claim = self._shard.key_desk.claim(
+                request.operator, request.key, request.fingerprint, serving.begin
             )
-            if isinstance(claim, Rejection):
-                return claim
-            if isinstance(claim, Used):
-                return claim.answer
-            try:
-                dispatch = self._dispatch(request, claim)
-            except BaseException:
-                claim.release()
-                raise
-            if isinstance(dispatch, Rejection):
-                claim.release()
-                await self._shard.journal.durable()  # a refusal reports states, too
-                return dispatch
-            instance_id, message = dispatch
-            answer = await self._shard.contribute(instance_id, message)
-            if answer == rejections.JACKPOT_NOT_ACTIVE and self._moved_on(request, instance_id):
-                continue
-            return answer
+            if isinstance(claim, Claim):
+                serving.claim = claim
+                claim = self._dispatch(serving)
+        except Exception:
+            self.in_flight -= 1
+            serving.claim.release()
+            raise
+        if isinstance(claim, Used):
+            serving(claim.answer)
+        elif claim is not None:
+            refused = claim
+            self._shard.journal.when_durable(lambda: serving(refused))  # it reports states, too
 
-    def _moved_on(self, request: ContributionRequest, instance_id: str) -> bool:
-        """Whether the source resolves to another instance since this one stopped taking contributions."""
-        if request.target.kind == "instance":
+    def served_elsewhere(self, serving: _Serving) -> bool:
+        """Whether the source resolves to another instance since this one stopped taking contributions, and takes it."""
+        if serving.request.target.kind == "instance" or not serving.instance_id:
             return False
-        state = self._contribution_target(request)
-        return not isinstance(state, Rejection) and state.definition.instance_id != instance_id
+        state = self._contribution_target(serving.request)
+        if isinstance(state, Rejection) or state.definition.instance_id == serving.instance_id:
+            return False
+        return self._dispatch(serving) is None
 
-    def _dispatch(
-        self, request: ContributionRequest, claim: Claim
-    ) -> tuple[str, ContributeMessage] | Rejection:
-        """The instance that receives, and what its actor has to know; nothing is sent yet."""
+    def _dispatch(self, serving: _Serving) -> Rejection | None:
+        """Sends a contribution to its instance, with what the actor has to know."""
+        request = serving.request
         if not self._catalog.brand_exists(request.bet.brand):
             return rejections.unsupported_brand(request.bet.brand)
         multipliers = self._catalog.multipliers_for(request.bet.brand)
@@ -104,15 +132,16 @@ class Router:
         state = self._contribution_target(request)
         if isinstance(state, Rejection):
             return state
-        instance_id = state.definition.instance_id
+        instance_id = serving.instance_id = state.definition.instance_id
         message = ContributeMessage(
             request=request,
             rates=multipliers.rates,
             can_debit=self._shard.has_embedded_wallet,
             links=self._catalog.links.get(instance_id, ()) if request.with_links else (),
-            reply=Reply(claim.release),
+            answer=serving,
         )
-        return instance_id, message
+        self._shard.contribute(instance_id, message)
+        return None
 
     def _contribution_target(self, request: ContributionRequest) -> Instance | Rejection:
         if request.target.kind == "instance":
@@ -171,23 +200,26 @@ class Router:
         chosen = next(active, None) or next(iter(allowed), None)
         return chosen or Rejection(Code.SOURCE_JACKPOTS_NOT_ALLOWED, source_id)
 
-    async def opt_in(self, request: OptInRequest) -> OptInResult | Rejection:
+    def opt_in(
+        self, request: OptInRequest, answer: Callable[[OptInResult | Rejection], None]
+    ) -> None:
         """Opts a player in or out of the target, and of its links where that was asked for.
 
         A target that cannot be found is a Rejection; one that refuses stands in the result.
         """
         if not self._catalog.brand_exists(request.brand):
-            return rejections.unsupported_brand(request.brand)
+            answer(rejections.unsupported_brand(request.brand))
+            return
         target = self._opt_in_target(request)
         if isinstance(target, Rejection):
-            return target
+            answer(target)
+            return
         instance_id = target.definition.instance_id
         links = self._catalog.links.get(instance_id, ()) if request.with_links else ()
-        results = [
-            (each, await self._opt_in_one(request, each, is_target=each == instance_id))
-            for each in (instance_id, *links)
-        ]
-        return OptInResult(tuple(results))
+        gathering = _Gathering((instance_id, *links), answer)
+        for each in (instance_id, *links):
+            command = self._opt_in_command(request, is_target=each == instance_id)
+            self._shard.opt_in(each, command, partial(gathering.put, each))
 
     def _opt_in_target(self, request: OptInRequest) -> Instance | Rejection:
         if request.target.kind == "instance":
@@ -197,11 +229,9 @@ class Router:
             return candidates
         return next(_by_openness(candidates, request), candidates[0])
 
-    async def _opt_in_one(
-        self, request: OptInRequest, instance_id: str, *, is_target: bool
-    ) -> Rejection | None:
+    def _opt_in_command(self, request: OptInRequest, *, is_target: bool) -> OptIn:
         multipliers = self._catalog.multipliers_for(request.brand)
-        command = OptIn(
+        return OptIn(
             at_ms=0,
             brand=request.brand,
             player_id=request.player_id,
@@ -212,8 +242,26 @@ class Router:
             preferred_currency=request.preferred_currency if is_target else None,
             rates={} if multipliers is None else multipliers.rates,
         )
-        outcome = await self._shard.opt_in(instance_id, command)
-        return outcome if isinstance(outcome, Rejection) else None
+
+
+class _Gathering:
+    """The outcomes of an opt-in, until all of them are there."""
+
+    __slots__ = ("_answer", "_instances", "_outcomes")
+
+    def __init__(
+        self, instances: tuple[str, ...], answer: Callable[[OptInResult | Rejection], None]
+    ) -> None:
+        self._instances = instances
+        self._answer = answer
+        self._outcomes: dict[str, Rejection | None] = {}
+
+    def put(self, instance_id: str, outcome: Taken | Rejection) -> None:
+        self._outcomes[instance_id] = outcome if isinstance(outcome, Rejection) else None
+        if len(self._outcomes) == len(self._instances):
+            self._answer(
+                OptInResult(tuple((each, self._outcomes[each]) for each in self._instances))
+            )
 
 
 def _by_openness(candidates: list[Instance], request: OptInRequest) -> Iterator[Instance]:

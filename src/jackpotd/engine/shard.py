@@ -4,7 +4,7 @@ It is born from its rows and the tail of its journal, gives birth to instances t
 cancelled. Requests reach it through the router.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 from msgspec import Raw, Struct
@@ -18,9 +18,7 @@ from jackpotd.engine.fold import Cell, Fold
 from jackpotd.engine.idempotency import KeyDesk
 from jackpotd.engine.mailbox import MailboxFull
 from jackpotd.engine.messages import (
-    Accepted,
     ContributeMessage,
-    Message,
     OptInMessage,
     Reply,
     StatusMessage,
@@ -149,31 +147,29 @@ class Shard:
         """A pot's winners, the latest first."""
         return (row for _, row in self.fold.overlay.pot_winners_down(instance_id, pot))
 
-    async def contribute(
-        self, instance_id: str, message: ContributeMessage
-    ) -> Accepted | Rejection:
-        if not self._post(instance_id, message):
-            message.reply.resolve(OVERLOADED)
-        return await message.reply.wait()
+    def contribute(self, instance_id: str, message: ContributeMessage) -> None:
+        """To the owner of an instance; its answer calls back."""
+        self._post(instance_id, message)
 
-    async def opt_in(self, instance_id: str, command: OptIn) -> Taken | Rejection:
-        message = OptInMessage(command, Reply())
-        if not self._post(instance_id, message):
-            return OVERLOADED
-        return await message.reply.wait()
+    def opt_in(
+        self, instance_id: str, command: OptIn, answer: Callable[[Taken | Rejection], None]
+    ) -> None:
+        """To the owner of an instance; its answer calls back."""
+        self._post(instance_id, OptInMessage(command, answer))
 
     async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
-        message = StatusMessage(command, Reply())
-        if not self._post(instance_id, message):
-            return OVERLOADED
-        return await message.reply.wait()
+        """Asks the owner of an instance; returns when its answer is durable."""
+        reply: Reply[Instance | Rejection] = Reply()
+        self._post(instance_id, StatusMessage(command, reply.resolve))
+        return await reply.wait()
 
-    def _post(self, instance_id: str, message: Message) -> bool:
+    def _post(
+        self, instance_id: str, message: ContributeMessage | OptInMessage | StatusMessage
+    ) -> None:
         try:
             self.actors[instance_id].mailbox.post(message)
         except MailboxFull:
-            return False
-        return True
+            message.answer(OVERLOADED)
 
     def statistics(self) -> ShardStatistics:
         return ShardStatistics(

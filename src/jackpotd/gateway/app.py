@@ -1,11 +1,19 @@
 """The gateway's routes (contract §2-5): which path is served by which handler, and how it is documented."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from quart_trio import QuartTrio
 
-from jackpotd.edge.exchange import Handler, Incoming, Outgoing, answer, json_body
+from jackpotd.edge.exchange import (
+    DirectHandler,
+    Handler,
+    Incoming,
+    Outgoing,
+    answer,
+    awaited,
+    json_body,
+)
 from jackpotd.edge.guard import Guard
 from jackpotd.edge.public import public_routes
 from jackpotd.edge.sessions import Sessions
@@ -34,10 +42,23 @@ class GatewayParts(Struct, frozen=True):
     is_loopback: bool
 
 
-def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
-    """The gateway's application."""
+def direct_routes(parts: GatewayParts) -> dict[tuple[str, str], DirectHandler]:
+    """The calls that need no framework, by method and path: contributions and opt-ins."""
     contributions = Contributions(parts.router, parts.guard)
     opt_ins = OptIns(parts.router, parts.guard)
+    return {
+        ("POST", "/jackpots/contribute/source"): contributions.by_source,
+        ("POST", "/jackpots/contribute/instance"): contributions.direct,
+        ("POST", "/jackpots/contribute"): contributions.direct,
+        ("POST", "/v2/jackpots/contribute"): contributions.v2,
+        ("POST", "/jackpots/optin"): opt_ins.v1,
+        ("POST", "/v2/jackpots/optin"): opt_ins.v2,
+    }
+
+
+def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
+    """The gateway's application, with all routes: HTTP/2 clients reach the direct ones through it."""
+    direct = {path: awaited(handler) for (_, path), handler in direct_routes(parts).items()}
     reads = Reads(
         parts.catalog,
         parts.router,
@@ -48,8 +69,8 @@ def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
     return build_app(
         shell,
         [
-            *_contribution_routes(contributions),
-            *_opt_in_routes(opt_ins),
+            *_contribution_routes(direct),
+            *_opt_in_routes(direct),
             *_read_routes(reads),
             *_public_routes(parts),
         ],
@@ -59,36 +80,28 @@ def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
 _REFUSALS = (400, 401, 403, 404, 409, 413, 415, 422, 500, 503)
 
 
-def _contribution_routes(contributions: Contributions) -> list[Route]:
-    def route(path: str, handler: Handler, request: type, response: object) -> Route:
-        return Route("POST", path, handler, "Contribution", request, response, errors=_REFUSALS)
+def _contribution_routes(direct: Mapping[str, Handler]) -> list[Route]:
+    def route(path: str, request: type, response: object) -> Route:
+        return Route(
+            "POST", path, direct[path], "Contribution", request, response, errors=_REFUSALS
+        )
 
     one, many = wire.ContributionAnswer, list[wire.ContributionAnswer]
-    direct = contributions.direct
     return [
-        route(
-            "/jackpots/contribute/source", contributions.by_source, wire.SourceContributionV1, one
-        ),
-        route("/jackpots/contribute/instance", direct, wire.InstanceContributionV1, one),
-        route("/jackpots/contribute", direct, wire.InstanceContributionV1, one),
-        route("/v2/jackpots/contribute", contributions.v2, wire.ContributionV2, many),
+        route("/jackpots/contribute/source", wire.SourceContributionV1, one),
+        route("/jackpots/contribute/instance", wire.InstanceContributionV1, one),
+        route("/jackpots/contribute", wire.InstanceContributionV1, one),
+        route("/v2/jackpots/contribute", wire.ContributionV2, many),
     ]
 
 
-def _opt_in_routes(opt_ins: OptIns) -> list[Route]:
+def _opt_in_routes(direct: Mapping[str, Handler]) -> list[Route]:
+    def route(path: str, request: type, response: object) -> Route:
+        return Route("POST", path, direct[path], "Opt-in", request, response, errors=_REFUSALS)
+
     return [
-        Route(
-            "POST", "/jackpots/optin", opt_ins.v1, "Opt-in", wire.OptInV1, None, errors=_REFUSALS
-        ),
-        Route(
-            "POST",
-            "/v2/jackpots/optin",
-            opt_ins.v2,
-            "Opt-in",
-            wire.OptInV2,
-            wire.OptInAnswerV2,
-            errors=_REFUSALS,
-        ),
+        route("/jackpots/optin", wire.OptInV1, None),
+        route("/v2/jackpots/optin", wire.OptInV2, wire.OptInAnswerV2),
     ]
 
 

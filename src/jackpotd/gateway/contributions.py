@@ -6,22 +6,36 @@ from the same events by the same code, so a repeat with `Prefer: return=represen
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 from msgspec import Raw
 
 from jackpotd.core.commands import Bet
 from jackpotd.core.events import Contributed, PotWon
 from jackpotd.core.rejections import Rejection
-from jackpotd.edge.exchange import Incoming, Outgoing, answer, http_date, json_body, refused_by
+from jackpotd.edge.exchange import (
+    DEFECT,
+    JSON,
+    Answer,
+    Incoming,
+    Outgoing,
+    http_date,
+    json_body,
+    refusal,
+    refused_by,
+)
 from jackpotd.edge.guard import Guard, require_reach
 from jackpotd.engine.messages import Accepted, ContributionRequest, Outcome, Pending, Taken, Target
 from jackpotd.engine.router import Router
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec
 from jackpotd.wire import gateway_messages as wire
-from jackpotd.wire.errors import ErrorBody, error_body, invalid
+from jackpotd.wire.errors import ErrorBody, RequestRefused, error_body, invalid
+
+_log = structlog.get_logger("jackpotd.gateway")
 
 T = TypeVar("T")
 
@@ -42,53 +56,89 @@ _FINGERPRINT = msgspec.json.Encoder()
 
 
 class Contributions:
-    """The handlers of the three contribution calls."""
+    """The handlers of the three contribution calls; no task waits for an outcome, which calls back."""
 
     def __init__(self, router: Router, guard: Guard) -> None:
         self._router = router
         self._guard = guard
 
-    async def by_source(self, request: Incoming) -> Outgoing:
+    def by_source(self, request: Incoming, answer: Answer) -> None:
         """Contribute to the jackpot behind a source (v1).
 
         Answers 204 with the original's trace id and date when the idempotency key was used before.
         """
-        principal, message = self._decoded(_SOURCE_V1, request)
-        segments = None if message.segments is None else tuple(message.segments)
-        target = Target("source", message.source_id)
-        return await self._serve(request, principal, _from_v1(message, target, segments, request))
+        self._serve(request, answer, _SOURCE_V1, _from_source_v1)
 
-    async def direct(self, request: Incoming) -> Outgoing:
+    def direct(self, request: Incoming, answer: Answer) -> None:
         """Contribute to an instance by its id (v1).
 
         Answers 204 with the original's trace id and date when the idempotency key was used before.
         """
-        principal, message = self._decoded(_INSTANCE_V1, request)
-        target = Target("instance", message.instance_id)
-        return await self._serve(request, principal, _from_v1(message, target, None, request))
+        self._serve(request, answer, _INSTANCE_V1, _from_instance_v1)
 
-    async def v2(self, request: Incoming) -> Outgoing:
+    def v2(self, request: Incoming, answer: Answer) -> None:
         """Contribute to a source or an instance and to all instances linked to it (v2).
 
         The answer is an array: the target first, then its links in their order. Answers 204 with the original's trace
         id and date when the idempotency key was used before.
         """
-        principal, message = self._decoded(_V2, request)
-        return await self._serve(request, principal, _from_v2(message, request))
+        self._serve(request, answer, _V2, _from_v2)
 
-    def _decoded(self, decoder: msgspec.json.Decoder[T], request: Incoming) -> tuple[Principal, T]:
-        # Who may not contribute at all learns nothing about bodies.
-        principal = self._guard.principal(request, Resource.CONTRIBUTIONS, write=True)
-        return principal, codec.decode(decoder, json_body(request))
+    def principal(self, request: Incoming) -> Principal:
+        """Who contributes; who may not contribute at all learns nothing about bodies.
 
-    async def _serve(
-        self, request: Incoming, principal: Principal, asked: ContributionRequest
-    ) -> Outgoing:
-        require_reach(principal, asked.bet.brand)
-        accepted = await self._router.contribute(asked)
-        if isinstance(accepted, Rejection):
-            raise refused_by(accepted)
-        return _answered(accepted, request)
+        Raises:
+            RequestRefused: 401 or 403.
+        """
+        return self._guard.principal(request, Resource.CONTRIBUTIONS, write=True)
+
+    def element(self, request: Incoming, principal: Principal, answer: Answer) -> None:
+        """One v2 contribution of a batch, whose caller is known."""
+        try:
+            asked = _from_v2(codec.decode(_V2, request.body), request)
+            require_reach(principal, asked.bet.brand)
+        except RequestRefused as refused:
+            answer(refusal(refused, request))
+            return
+        self._router.submit(asked, _Answering(request, answer))
+
+    def _serve(
+        self,
+        request: Incoming,
+        answer: Answer,
+        decoder: msgspec.json.Decoder[T],
+        understood: Callable[[T, Incoming], ContributionRequest],
+    ) -> None:
+        try:
+            principal = self.principal(request)
+            asked = understood(codec.decode(decoder, json_body(request)), request)
+            require_reach(principal, asked.bet.brand)
+        except RequestRefused as refused:
+            answer(refusal(refused, request))
+            return
+        self._router.submit(asked, _Answering(request, answer))
+
+
+class _Answering:
+    """Turns the outcome of a contribution into its answer."""
+
+    __slots__ = ("_answer", "_request")
+
+    def __init__(self, request: Incoming, answer: Answer) -> None:
+        self._request = request
+        self._answer = answer
+
+    def __call__(self, outcome: Accepted | Rejection) -> None:
+        request = self._request
+        try:
+            if isinstance(outcome, Rejection):
+                outgoing = refusal(refused_by(outcome), request)
+            else:
+                outgoing = _answered(outcome, request)
+        except Exception:  # noqa: BLE001 - the contribution stands; the commit that calls back must go on
+            _log.exception("answer failed", trace_id=request.trace_id)
+            outgoing = refusal(DEFECT, request)
+        self._answer(outgoing)
 
 
 def wants_representation(prefer: str) -> bool:
@@ -108,8 +158,8 @@ def _answered(accepted: Accepted, request: Incoming) -> Outgoing:
             return Outgoing(204, headers=headers)
         headers += (("Preference-Applied", REPRESENTATION),)
     results = [_result(outcome, accepted.metadata) for outcome in accepted.outcomes]
-    body = answer(results if accepted.api_version > 1 else results[0])
-    return msgspec.structs.replace(body, headers=headers)
+    body = codec.encode(results if accepted.api_version > 1 else results[0])
+    return Outgoing(200, body, headers=(*headers, ("Content-Type", JSON)))
 
 
 def _result(outcome: Outcome, metadata: Raw) -> wire.ContributionAnswer | ErrorBody:
@@ -140,6 +190,17 @@ def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
         contribution_amount=codec.amount(contributed.amount),
         metadata=metadata,
     )
+
+
+def _from_source_v1(message: wire.SourceContributionV1, request: Incoming) -> ContributionRequest:
+    segments = None if message.segments is None else tuple(message.segments)
+    return _from_v1(message, Target("source", message.source_id), segments, request)
+
+
+def _from_instance_v1(
+    message: wire.InstanceContributionV1, request: Incoming
+) -> ContributionRequest:
+    return _from_v1(message, Target("instance", message.instance_id), None, request)
 
 
 def _from_v1(
