@@ -62,7 +62,7 @@ def test_commands_of_the_table_exist() -> None:
     """Each command that the README's table names answers to --help."""
     named = re.findall(r"^\| `jackpotd ([a-z]+(?: [a-z]+)?)[ `]", README, re.MULTILINE)
 
-    assert sorted(named) == ["accounts add", "demo", "serve", "verify"]
+    assert sorted(named) == ["accounts add", "demo", "serve", "shards", "shards move", "verify"]
     for command in named:
         called = [sys.executable, "-m", "jackpotd", *command.split(), "--help"]
         assert subprocess.run(called, check=False, capture_output=True).returncode == 0

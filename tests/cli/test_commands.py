@@ -41,8 +41,9 @@ def test_help_names_every_command() -> None:
     shown = jackpotd("--help")
 
     assert shown.returncode == 0
-    for command in ("serve", "demo", "verify", "accounts"):
+    for command in ("serve", "demo", "verify", "accounts", "shards"):
         assert f"\n  {command} " in shown.stdout
+    assert "worker " not in shown.stdout  # the server's own business
 
 
 def test_unknown_setting_stops_the_start_with_the_nearest_name(tmp_path: Path) -> None:
@@ -54,6 +55,26 @@ def test_unknown_setting_stops_the_start_with_the_nearest_name(tmp_path: Path) -
     assert ended.returncode == 2
     assert f"{config}:2: unknown setting [gateway] bnid; did you mean bind?\n" == ended.stderr
     assert not (tmp_path / "data").exists()
+
+
+def test_placement_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
+    """Like a setting: file and line, exit code 2, and nothing is made."""
+    shards = tmp_path / "shards.toml"
+    shards.write_text('[instances]\n"x" = 3\n')
+    ended = jackpotd("serve", "--workers", "2", "--shards", shards, "--data-dir", tmp_path / "data")
+
+    assert ended.returncode == 2
+    assert f"{shards}:2: [instances] 'x': there is no worker 3; " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_worker_without_its_server_ends_at_once() -> None:
+    """A worker is no command for people: whoever has not been started by the server that it names is none."""
+    ended = jackpotd("worker", "--index", "0", "--server", "1")
+
+    assert ended.returncode == 1
+    assert ended.stderr == ""
 
 
 def test_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.contract.conftest import Answer, Json, Platform, StartServer
-
     from jackpotd.testing.server_process import ServerProcess
+    from tests.contract.conftest import Answer, Json, Platform, StartServer
 
 REPRESENTATION = {"Prefer": "return=representation"}
 GROWTH = Decimal("0.035")

@@ -44,6 +44,8 @@ class Book:
     may_be_opted_in: dict[OptInKey, set[bool]] = field(default_factory=dict)
     open_ends: list[Unanswered] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
+    # opt-ins of the life under way that nobody has answered: they may still happen, and later than others
+    loose_opt_ins: set[OptInKey] = field(default_factory=set)
 
     def sending(self, contribution: Contribute) -> None:
         contribution.attempts += 1
@@ -62,18 +64,19 @@ class Book:
             assert not contribution.is_committed
             self._check_refusal(contribution, answer.refusal)
             return
-        assert answer.is_replay == contribution.is_committed, (
+        assert contribution.is_loose or answer.is_replay == contribution.is_committed, (
             f"attempt {contribution.attempts} was answered as if "
             f"{'it had' if answer.is_replay else 'nothing had'} happened before: {answer}"
         )
         self.tally["replays"] += answer.is_replay
-        contribution.is_committed = True
+        contribution.is_committed, contribution.is_loose = True, False
         if contribution.jackpot.opt_in_required:
             key = (contribution.jackpot.id, contribution.player.brand_path, contribution.player.id)
             assert answer.is_replay or True in self.may_be_opted_in.get(key, {False})
 
     def unanswered(self, contribution: Contribute, *, cut_off: int | None) -> None:
         self.tally["unanswered" if cut_off is None else "cut off"] += 1
+        contribution.is_loose = not contribution.is_committed
         self.open_ends.append(Unanswered(contribution, contribution.is_committed, cut_off))
 
     def check_nothing_hangs(self) -> None:
@@ -107,7 +110,12 @@ class Book:
         self.tally["opt-ins answered"] += 1
         for key in self._keys(operation):
             self.opt_ins_answered[(*key, operation.opt_in)] += 1
-            self.may_be_opted_in[key] = {operation.opt_in}
+            if key not in self.loose_opt_ins:
+                self.may_be_opted_in[key] = {operation.opt_in}
+
+    def opt_in_unanswered(self, operation: OptInOut) -> None:
+        self.tally["opt-ins unanswered"] += 1
+        self.loose_opt_ins.update(self._keys(operation))
 
     @staticmethod
     def _keys(operation: OptInOut) -> list[OptInKey]:
@@ -116,6 +124,7 @@ class Book:
 
     def reckon(self, history: History) -> None:
         """Hold all that was answered against the journal, and learn what became of the rest."""
+        self.loose_opt_ins.clear()
         unknown = history.targets.keys() - self.by_reference.keys()
         assert not unknown, f"the journal knows requests that nobody sent: {unknown}"
         for contribution in self.contributions:
@@ -139,13 +148,17 @@ def _check(contribution: Contribute, history: History) -> None:
     assert not (contribution.is_refused and entries), "refused, and contributed all the same"
     if contribution.is_committed or contribution.was_begun_to_answer:
         assert entries, "answered, and not in the journal"
-    contribution.is_committed = bool(entries)
+    contribution.is_committed, contribution.is_loose = bool(entries), False
     for entry in entries:
         _check_request(contribution, entry)
     for answer in contribution.answers:
-        if answer.refusal is None:
-            history.check_settled(entries[0])
-            _check_answer(answer, entries[0], history.link_results(entries[0]))
+        if answer.refusal is not None:
+            continue
+        if answer.has_pending_links:
+            _check_result(answer.results[0], entries[0])
+            continue
+        history.check_settled(entries[0])
+        _check_answer(answer, entries[0], history.link_results(entries[0]))
 
 
 def _check_request(contribution: Contribute, entry: Entry) -> None:

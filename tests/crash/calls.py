@@ -63,6 +63,11 @@ class Answer:
         return list(self.body) if isinstance(self.body, list) else [self.body]
 
     @property
+    def has_pending_links(self) -> bool:
+        """Whether a link's worker was not there in time: its part comes later."""
+        return any(result.get("code") == "LINK_PENDING" for result in self.results)
+
+    @property
     def refusal(self) -> tuple[str, str] | None:
         """(code, message) of a contribution that was refused as a whole."""
         if self.status < 400:

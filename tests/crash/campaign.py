@@ -7,6 +7,7 @@ then, while nothing runs, `verify` and the book are asked whether everything is 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 import jackpotd
+from jackpotd.service.control import Look, Looked, ask
+from jackpotd.service.data_directory import DataDirectory
 from jackpotd.testing.server_process import ServerProcess
 
 from . import checkpoint_reader
@@ -32,6 +35,8 @@ from .history import History
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from jackpotd.service.figures import Report
+
     from .calls import Caller
 
 ROUND_TIMEOUT_S: Final = 60.0
@@ -40,6 +45,8 @@ VERIFY_TIMEOUT_S: Final = 60.0
 LAST_WORDS_MAX: Final = 4000
 STOP_TIMEOUT_S: Final = 8.0  # below the deadline of a drain: these requests take milliseconds
 CLIENTS: Final = 24
+AFTERMATH_S: Final = 0.5
+LOOK_S: Final = 0.02
 SERVICE: Final = "event-processor"
 PERSON: Final = "admin"
 PLAYERS_READ: Final = 4
@@ -54,6 +61,7 @@ class Death(StrEnum):
     READY = "right after the ready line"
     SENT = "when so many requests have been sent"
     ANSWERED = "when so many requests have been answered"
+    WORKER = "all of it, soon after one of its workers"
     TERM = "by SIGTERM, when so many requests have been answered"
 
 
@@ -108,12 +116,13 @@ def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...])
 
 
 class Campaign:
-    """One directory, its clients, their book, and the journal as far as it has been read."""
+    """One directory, its clients, their book, and the journals as far as they have been read."""
 
-    def __init__(self, data_dir: Path, seed: int) -> None:
+    def __init__(self, data_dir: Path, seed: int, workers: int) -> None:
         self.data_dir: Final = data_dir
+        self.workers: Final = workers
         self.book: Final = Book()
-        self.history: Final = History(data_dir)
+        self.history: Final = History(data_dir, workers)
         self.rng: Final = Random(f"{seed} campaign")
         self._clients = [Client(str(number), str(seed), self.book) for number in range(CLIENTS)]
         self._tokens: list[tuple[str, str]] = []
@@ -179,6 +188,7 @@ class Campaign:
         self.book.tally["checkpoints cut off"] += checkpoint_reader.is_cut_off(self.data_dir)
         await self.verify()
         self.history.read_on()
+        self.history.check_all_follows()
         self.book.tally["links cut off"] += self.history.cut_off_links()
         self.book.reckon(self.history)
 
@@ -201,7 +211,8 @@ class Campaign:
 
     @asynccontextmanager
     async def _life(self, plan: Plan) -> AsyncIterator[ServerProcess]:
-        server = ServerProcess(self.data_dir, environment=plan.environment)
+        arguments = ("--demo", "--workers", str(self.workers))
+        server = ServerProcess(self.data_dir, arguments=arguments, environment=plan.environment)
         try:
             with trio.fail_after(ROUND_TIMEOUT_S + plan.threshold * ANSWER_TIMEOUT_S):
                 yield server
@@ -260,7 +271,29 @@ class Campaign:
                     self.book.tally["verified beside"] += 1
                 await trigger.fired.wait()
                 await trio.sleep(plan.fuse_s)  # not to wait for anything: the moment is the plan's
+                if plan.death is Death.WORKER:
+                    await self._end_of_a_worker(server, trigger)
                 await self._end(server, plan)
+
+    async def _end_of_a_worker(self, server: ServerProcess, trigger: Trigger) -> None:
+        """One worker dies and the clients go on, until everything ends: mostly after its return."""
+        trigger.is_outlived = True
+        victim = self.rng.choice((await self._workers(server)).workers)
+        assert victim.pid is not None
+        os.kill(victim.pid, signal.SIGKILL)
+        self.book.tally["workers killed"] += 1
+        waits_for_return = self.rng.random() < 0.7
+        while waits_for_return:
+            now = (await self._workers(server)).workers[victim.worker]
+            if (now.state, now.restarts) == ("serving", victim.restarts + 1):
+                break
+        await trio.sleep(self.rng.uniform(0, AFTERMATH_S))  # the moment is the campaign's
+        trigger.is_outlived, trigger.is_over = False, True
+
+    async def _workers(self, server: ServerProcess) -> Report:
+        answer = await ask(DataDirectory(server.data_dir), Look(LOOK_S))
+        assert isinstance(answer, Looked)
+        return answer.report
 
     async def _end(self, server: ServerProcess, plan: Plan) -> None:
         if plan.death is Death.TERM:

@@ -21,8 +21,11 @@ _AS_OF_KINDS: Final = {"i", "p"}
 
 
 def is_cut_off(data_dir: Path) -> bool:
-    """Whether some row reflects a record after the checkpoint's position."""
-    directory = data_dir / "worker-0" / "rows"
+    """Whether some row of some worker reflects a record after its checkpoint's position."""
+    return any(_is_cut_off(worker / "rows") for worker in data_dir.glob("worker-*"))
+
+
+def _is_cut_off(directory: Path) -> bool:
     env = lmdb.open(str(directory), readonly=True, max_dbs=0, map_size=_MAP_BYTES)
     with closing(env), env.begin() as txn, txn.cursor() as cursor:
         stored = txn.get(_POSITION_KEY)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .operations import Operation, OptInOut
 
 REPEAT_SHARE: Final = 0.06
+RETRY_S: Final = 0.05
 REPRESENTATION: Final = {"Prefer": "return=representation"}
 
 
@@ -29,6 +30,8 @@ class Trigger:
 
     def __init__(self, *, sent: int | None = None, answered: int | None = None) -> None:
         self.fired = trio.Event()
+        self.is_outlived = False  # what ends is one worker: the others answer, and it comes back
+        self.is_over = False
         self._sent_left = sent
         self._answered_left = answered
 
@@ -64,8 +67,12 @@ class Client:
     async def run(self, url: str, token: str, trigger: Trigger) -> None:
         """Send until the server is gone, which it must not be before its time."""
         async with open_caller(url, token) as gateway:
-            while await self._serve(gateway, self._next(), trigger):
-                pass
+            while not trigger.is_over:
+                if await self._serve(gateway, self._next(), trigger):
+                    continue
+                if not trigger.is_outlived:
+                    break
+                await trio.sleep(RETRY_S)  # as a client would, that is told to come back later
         assert trigger.fired.is_set(), "a connection broke, and nobody has ended the server"
 
     async def finish(self, url: str, token: str) -> None:
@@ -130,10 +137,18 @@ class Client:
         try:
             answer = await gateway.post(operation.path, operation.body)
         except (UnansweredError, CutOffError):
-            self._book.tally["opt-ins unanswered"] += 1
+            self._book.opt_in_unanswered(operation)
             return False
-        if answer.status == TURNED_AWAY and trigger.fired.is_set():
+        if trigger.fired.is_set() and _is_turned_away(answer):
+            self._book.opt_in_unanswered(operation)
             return False
         self._book.opted(operation, answer)
         trigger.on_answered()
         return True
+
+
+def _is_turned_away(answer: Answer) -> bool:
+    """As a whole, or by the worker of one of the instances: it may have happened there all the same."""
+    if answer.status == 200 and answer.body is not None:
+        return any(each["status_code"] == TURNED_AWAY for each in answer.body["failed"])
+    return answer.status == TURNED_AWAY

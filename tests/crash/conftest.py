@@ -29,8 +29,14 @@ def seed() -> Iterator[int]:
 
 
 @pytest.fixture
-def campaign(tmp_path: Path, seed: int) -> Iterator[Campaign]:
+def workers() -> int:
+    """How many worker processes the server has, where a test does not say."""
+    return 1
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, seed: int, workers: int) -> Iterator[Campaign]:
     """A campaign on an empty directory, and what it came to (`pytest -rP`)."""
-    campaign = Campaign(tmp_path / "data", seed)
+    campaign = Campaign(tmp_path / "data", seed, workers)
     yield campaign
     print(f"{campaign.history.last_seq} records, {dict(campaign.book.tally)}")  # noqa: T201

@@ -1,13 +1,25 @@
-"""The journal, folded and indexed: which request left what, and how every jackpot stands."""
+"""The journals, folded and indexed: which request left what, and how every jackpot stands.
+
+Each worker has a journal of its own, and what a link made of its part may stand in another one than its cause. So the
+journals are taken in together: none runs ahead of what its records follow from.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from .demo_jackpots import JACKPOTS
 from .jackpot_oracle import REFUSAL, JackpotAccount
-from .journal_reader import Birth, Entry, JournalReader, LinkRefusal, Settlement
+from .journal_reader import (
+    Birth,
+    Entry,
+    JournalReader,
+    LinkRefusal,
+    Place,
+    RemoteAnswer,
+    Settlement,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,34 +30,64 @@ LinkResult = Entry | LinkRefusal
 
 
 class History:
-    """Everything that the journal says so far; `read_on` takes in what was committed since."""
+    """Everything that the journals say so far; `read_on` takes in what was committed since."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._reader = JournalReader(data_dir / "worker-0" / "journal")
+    def __init__(self, data_dir: Path, workers: int) -> None:
+        self._readers = [
+            JournalReader(data_dir / f"worker-{worker}" / "journal", worker)
+            for worker in range(workers)
+        ]
+        self._ahead: list[deque[Record]] = [deque() for _ in self._readers]
         self.jackpots: dict[str, JackpotAccount] = {}
         # a request's own reference → its target's entries, of which there may be one
         self.targets: defaultdict[str, list[Entry]] = defaultdict(list)
         # a target's record → place of a link → its results, of which there may be one
-        self.results: defaultdict[int, defaultdict[int, list[LinkResult]]] = defaultdict(
+        self.results: defaultdict[Place, defaultdict[int, list[LinkResult]]] = defaultdict(
             lambda: defaultdict(list)
         )
-        self.settlements: defaultdict[int, list[Settlement]] = defaultdict(list)
+        # a target's record → place of a link → the record of the target's own journal that tells the result
+        self._told: defaultdict[Place, dict[int, int]] = defaultdict(dict)
+        self.settlements: defaultdict[Place, list[Settlement]] = defaultdict(list)
         self.opt_ins: defaultdict[tuple[str, str, str, bool], int] = defaultdict(int)
-        self._causes: dict[int, Entry] = {}
+        self._causes: dict[Place, Entry] = {}
 
     @property
     def last_seq(self) -> int:
-        return self._reader.last_seq
+        """How many records there are, over all journals."""
+        return sum(reader.last_seq for reader in self._readers)
 
     def read_on(self) -> int:
-        """Take in what is new; returns the last sequence number."""
-        for record in self._reader.read_on():
+        """Take in what is new; returns `last_seq`."""
+        for reader, ahead in zip(self._readers, self._ahead, strict=True):
+            ahead.extend(reader.read_on())
+        while sum(self._take_some(ahead) for ahead in self._ahead):
+            pass
+        return self.last_seq
+
+    def check_all_follows(self) -> None:
+        """While nothing runs: no record waits for a cause that no journal has."""
+        assert [list(ahead)[:1] for ahead in self._ahead] == [[] for _ in self._ahead]
+
+    def _take_some(self, ahead: deque[Record]) -> int:
+        """The records of one journal up to the first that follows from something not yet taken in; how many."""
+        count = 0
+        while ahead and self._follows(ahead[0]):
+            record = ahead.popleft()
+            count += 1
             try:
                 self._take(record)
             except AssertionError as error:
                 error.add_note(f"at {record}")
                 raise
-        return self.last_seq
+        return count
+
+    def _follows(self, record: Record) -> bool:
+        match record:
+            case Entry(cause=Place() as cause) | LinkRefusal(cause=cause):
+                return cause in self._causes
+            case RemoteAnswer():
+                return bool(self.results[record.cause][record.place])
+        return True
 
     def _take(self, record: Record) -> None:
         match record:
@@ -58,12 +100,14 @@ class History:
                 self._take_refusal(record)
             case Settlement():
                 self.settlements[record.cause].append(record)
+            case RemoteAnswer():
+                self._take_answer(record)
 
     def _take_entry(self, entry: Entry) -> None:
         if entry.contribution is not None and entry.request is not None:
             assert entry.cause is None
             self.targets[entry.contribution.reference_id or ""].append(entry)
-            self._causes[entry.seq] = entry
+            self._causes[entry.at] = entry
         elif entry.contribution is not None:
             self._take_link(entry)
         elif entry.opt_in is not None:
@@ -89,31 +133,54 @@ class History:
         assert (refusal.code, refusal.message) == REFUSAL
         self._add_result(refusal.cause, refusal)
 
-    def _add_result(self, cause: int, result: LinkResult) -> None:
+    def _add_result(self, cause: Place, result: LinkResult) -> None:
         target = self._causes[cause]
         assert target.links[result.place] == result.instance_id
         results = self.results[cause][result.place]
         results.append(result)
         assert len(results) == 1, f"link {result.place} of record {cause} was served twice"
+        if not result.is_sent_again:
+            self._told[cause][result.place] = result.at.seq
+
+    def _take_answer(self, answer: RemoteAnswer) -> None:
+        """The copy of another worker's evidence says what that worker's own journal says."""
+        (result,) = self.results[answer.cause][answer.place]
+        assert (result.at.worker, result.instance_id) == (answer.worker, answer.instance_id)
+        if isinstance(result, Entry):
+            assert answer.refusal is None
+            assert (answer.contribution, answer.wins) == (result.contribution, result.wins)
+        else:
+            assert answer.refusal == (result.code, result.message)
+        told = self._told[answer.cause]
+        assert answer.place not in told, "told twice"
+        told[answer.place] = answer.at.seq
 
     def link_results(self, target: Entry) -> list[LinkResult]:
         """The one result of each link, in the order of the links."""
-        results = self.results[target.seq]
+        results = self.results[target.at]
         missing = [place for place in range(len(target.links)) if not results[place]]
-        assert not missing, f"links {missing} of record {target.seq} have no result"
+        assert not missing, f"links {missing} of record {target.at} have no result"
         return [results[place][0] for place in range(len(target.links))]
 
     def cut_off_links(self) -> int:
         """How many targets still wait for some of their links, as a crash has left them."""
         return sum(
-            len(self.results[target.seq]) < len(target.links) for target in self._causes.values()
+            len(self._told[target.at]) < len(target.links) for target in self._causes.values()
         )
 
     def check_settled(self, target: Entry) -> None:
         """A linked request is closed once, by a record that names its links' results in order."""
-        expected = tuple(result.seq for result in self.link_results(target))
-        settled = [record.results for record in self.settlements[target.seq]]
-        assert settled == ([expected] if target.links else []), f"record {target.seq}: {settled}"
+        told = self._told[target.at]
+        expected = tuple(told[place] for place in range(len(self.link_results(target))))
+        settled = [record.results for record in self.settlements[target.at]]
+        assert settled == ([expected] if target.links else []), f"record {target.at}: {settled}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is under way any more."""
+        return all(
+            len(self.settlements[target.at]) > 0 for target in self._causes.values() if target.links
+        )
 
     def check_whole(self) -> None:
         """Nothing is under way: every target has all of its links, whether answered or not."""

@@ -23,11 +23,19 @@ _SEAL_KEY_BYTES: Final = 9
 _MAP_BYTES: Final = 1 << 36  # address space: a small map would break as soon as the server writes
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A record: whose journal it stands in, and its number there."""
+
+    worker: int
+    seq: int
+
+
 @dataclass(frozen=True, slots=True)
 class Birth:
     """An instance was born."""
 
-    seq: int
+    at: Place
     instance_id: str
 
 
@@ -97,47 +105,64 @@ class Request:
 class Entry:
     """What happened to one instance at once: an opt-in, or a contribution with what it won."""
 
-    seq: int
+    at: Place
     instance_id: str
     contribution: Contribution | None
     wins: tuple[Win, ...]
     opt_in: OptIn | None
     request: Request | None
     links: tuple[str, ...]
-    cause: int | None
+    cause: Place | None
     place: int
+    is_sent_again: bool  # a link that may have crossed a start or a worker: a record of its own tells the cause
 
 
 @dataclass(frozen=True, slots=True)
 class LinkRefusal:
     """A linked instance refused its part."""
 
-    seq: int
-    cause: int
+    at: Place
+    cause: Place
     place: int
     instance_id: str
     code: str
     message: str
+    is_sent_again: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """All links of a request have answered."""
 
-    seq: int
-    cause: int
+    at: Place
+    cause: Place
     results: tuple[int, ...]
     has_key: bool
 
 
-Record = Birth | Entry | LinkRefusal | Settlement
+@dataclass(frozen=True, slots=True)
+class RemoteAnswer:
+    """What another worker has made of a link, copied into the journal of the one that asked."""
+
+    at: Place
+    cause: Place
+    place: int
+    worker: int
+    instance_id: str
+    contribution: Contribution | None
+    wins: tuple[Win, ...]
+    refusal: tuple[str, str] | None
+
+
+Record = Birth | Entry | LinkRefusal | Settlement | RemoteAnswer
 
 
 class JournalReader:
     """Reads on from where it stopped, and checks the chain of seals on the way."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, worker: int) -> None:
         self._directory = directory
+        self._worker = worker
         self.last_seq = -1
         self._seal = b""
 
@@ -158,8 +183,8 @@ class JournalReader:
                     assert seq == self.last_seq + 1, f"record {self.last_seq + 1} is missing"
                     self.last_seq = seq
                     pending.append(value)
-                    if seq:
-                        yield _record(seq, json.loads(value))
+                    if seq and (record := _record(Place(self._worker, seq), json.loads(value))):
+                        yield record
                 found = cursor.next()
             assert not pending, "the journal does not end with a seal"
 
@@ -179,28 +204,57 @@ class JournalReader:
         pending.clear()
 
 
-def _record(seq: int, array: list[Any]) -> Record:
+def _record(at: Place, array: list[Any]) -> Record | None:
+    """A record, or None for one that is only there to save room."""
+
+    def cause_at(seq: int, worker: int | None) -> Place:
+        return Place(at.worker if worker is None else worker, seq)
+
     match array:
         case ["I", _, instance_id, *_]:
-            return Birth(seq, instance_id)
-        case ["E", instance_id, events, request, links, cause, place, *_]:
-            return _entry(seq, instance_id, events, request, tuple(links), cause, place)
-        case ["L", cause, place, instance_id, code, message, *_]:
-            return LinkRefusal(seq, cause, place, instance_id, code, message)
+            return Birth(at, instance_id)
+        case ["E", instance_id, events, request, links, cause, place, *more]:
+            worker = more[0] if more else None
+            of = None if cause is None else cause_at(cause, worker)
+            again = worker is not None
+            return _entry(at, instance_id, events, request, tuple(links), of, place, again)
+        case ["L", cause, place, instance_id, code, message, *more]:
+            worker = more[0] if more else None
+            of = cause_at(cause, worker)
+            return LinkRefusal(at, of, place, instance_id, code, message, worker is not None)
         case ["S", cause, results, key_digest, *_]:
-            return Settlement(seq, cause, tuple(results), key_digest is not None)
-    raise AssertionError(f"record {seq} is of no kind that this test knows: {array}")
+            return Settlement(at, cause_at(cause, None), tuple(results), key_digest is not None)
+        case ["R", cause, place, worker, instance_id, events, code, message, *_]:
+            contribution, wins, _ = _events(at, events or [])
+            refusal = (code, message) if events is None else None
+            own = cause_at(cause, None)
+            return RemoteAnswer(at, own, place, worker, instance_id, contribution, wins, refusal)
+        case ["F", *_]:
+            return None
+    raise AssertionError(f"record {at} is of no kind that this test knows: {array}")
 
 
 def _entry(
-    seq: int,
+    at: Place,
     instance_id: str,
     events: list[list[Any]],
     request: list[Any] | None,
     links: tuple[str, ...],
-    cause: int | None,
+    cause: Place | None,
     place: int,
+    is_sent_again: bool,
 ) -> Entry:
+    contribution, wins, opt_in = _events(at, events)
+    assert (contribution is None) != (opt_in is None), f"record {at}: {events}"
+    asked = None if request is None else Request(*request[:6])
+    return Entry(
+        at, instance_id, contribution, wins, opt_in, asked, links, cause, place, is_sent_again
+    )
+
+
+def _events(
+    at: Place, events: list[list[Any]]
+) -> tuple[Contribution | None, tuple[Win, ...], OptIn | None]:
     contribution, opt_in = None, None
     wins = list[Win]()
     for tag, *fields in events:
@@ -211,7 +265,5 @@ def _entry(
         elif tag == "w":
             wins.append(Win(*fields[:13]))
         else:
-            raise AssertionError(f"record {seq}: nobody asked for an event {tag!r}")
-    assert (contribution is None) != (opt_in is None), f"record {seq}: {events}"
-    asked = None if request is None else Request(*request[:6])
-    return Entry(seq, instance_id, contribution, tuple(wins), opt_in, asked, links, cause, place)
+            raise AssertionError(f"record {at}: nobody asked for an event {tag!r}")
+    return contribution, tuple(wins), opt_in

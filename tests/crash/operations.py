@@ -63,6 +63,7 @@ class Contribute:
     attempts: int = 0
     answers: list[Answer] = field(default_factory=list)
     was_begun_to_answer: bool = False  # a 200 that was cut off: durable all the same
+    is_loose: bool = False  # unanswered in the life under way: nobody has looked what became of it
     is_committed: bool = False  # as far as an answer or the journal of a dead server tells
 
     @property

@@ -27,6 +27,9 @@ LONG_LIFE_ANSWERS: Final = 5000  # long enough for key files to be merged, and 1
 TIMEOUT_S: Final = 300.0
 SLOW_TIMEOUT_S: Final = 1200.0
 
+SEVERAL: Final = 3
+SEVERAL_ROUNDS: Final = 8
+
 KILLS: Final = (Death.READY, Death.SENT, Death.ANSWERED)
 ALL: Final = (*KILLS, Death.RECOVERY, Death.TERM)
 
@@ -50,6 +53,18 @@ async def test_sigkill_at_random_moments_loses_nothing_and_repeats_nothing(
     assert campaign.book.tally["kills"] == ROUNDS + 1
 
 
+@pytest.mark.parametrize("workers", [SEVERAL])
+async def test_sigkill_of_one_worker_and_of_all_loses_nothing_and_repeats_nothing(
+    campaign: Campaign,
+) -> None:
+    """The same with several workers, of which one may be killed alone, with its peers in the middle of its links."""
+    with trio.fail_after(TIMEOUT_S):
+        await fight(campaign, SEVERAL_ROUNDS, (*KILLS, Death.WORKER), (1, 2, 2, 4))
+
+    assert campaign.book.tally["kills"] == SEVERAL_ROUNDS + 1
+
+
+@pytest.mark.parametrize("workers", [1, SEVERAL])
 async def test_sigterm_under_load_answers_everything_or_nothing(campaign: Campaign) -> None:
     """An orderly end cuts no answer off, accepts nothing that it does not answer, and exits 0."""
     with trio.fail_after(TIMEOUT_S):
@@ -75,6 +90,7 @@ async def test_tokens_outlive_every_kill(campaign: Campaign) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, SEVERAL])
 @pytest.mark.parametrize("number", range(SLOW_CAMPAIGNS))
 async def test_long_campaigns_with_every_kind_of_end_lose_nothing(
     campaign: Campaign, number: int
@@ -83,10 +99,12 @@ async def test_long_campaigns_with_every_kind_of_end_lose_nothing(
     with trio.fail_after(SLOW_TIMEOUT_S):
         for _ in range(number):
             await campaign.die_young()
-        await fight(campaign, SLOW_ROUNDS, ALL, (2, 4, 4, 3, 2))
+        deaths = ALL if campaign.workers == 1 else (*ALL, Death.WORKER)
+        await fight(campaign, SLOW_ROUNDS, deaths, (2, 4, 4, 3, 2, 6)[: len(deaths)])
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, SEVERAL])
 async def test_long_lives_end_as_well_as_short_ones(campaign: Campaign) -> None:
     """Killed after thousands of answers, with `verify` beside each life, nothing is lost."""
     with trio.fail_after(SLOW_TIMEOUT_S):

@@ -207,7 +207,7 @@ class Load:
                 await shard.change_status(instance_id, ChangeStatus(0, status, "", "test"))
             return
         opt_in = OptIn(0, rng.choice(BRANDS), rng.choice(PLAYERS), None, True, None, None, rates())
-        reply: Reply[Taken | Rejection] = Reply()
+        reply: Reply[Taken | Rejection | None] = Reply()
         shard.opt_in(instance_id, opt_in, reply.resolve)
         await reply.wait()
 

@@ -11,6 +11,7 @@ import trio.testing
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.state import Status
+from jackpotd.engine import checkpoint as checkpoint_module
 from jackpotd.engine.checkpoint import Checkpointer
 from jackpotd.engine.fold import Fold
 from jackpotd.engine.messages import Accepted
@@ -104,6 +105,46 @@ async def test_checkpoint_rows_are_what_the_journal_says(rows_max: int) -> None:
                 assert checkpointer.position == house.log.last_seq
                 assert [] == wrong_rows(house, disk)
                 assert 0 == house.fold.changed_rows
+
+
+class OrderedRows(MemoryRows):
+    """Rows that note in which order they were written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        self.written += [key for key, _ in items]
+        super().write(items)
+
+
+@pytest.mark.parametrize("pieces", [2, 100])
+async def test_checkpoint_rows_go_to_disk_in_the_order_of_the_tree(
+    monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    """Rows come in order as far as they are gathered at a time, all of them come, and the position comes last."""
+    monkeypatch.setattr(checkpoint_module, "STEP_ROWS", 1)
+    monkeypatch.setattr(checkpoint_module, "PIECE_ROWS", 2)
+    monkeypatch.setattr(checkpoint_module, "PIECES_MAX", pieces)
+    disk, keys = OrderedRows(), FlushedKeys()
+    house = House(MemoryLog(), catalog(), disk=disk, keys=keys)
+    checkpointer = Checkpointer(
+        house.fold, house.journal, disk, keys, interval_s=60, transaction_rows_max=3
+    )
+    with trio.fail_after(TEST_TIMEOUT_S):
+        async with house.running():
+            for number in range(6):
+                await contribute(house, "one" if number % 2 else "two", f"player{9 - number}")
+            await checkpointer.checkpoint()
+    *before, last = disk.written
+    assert rows.POSITION_KEY == last
+    assert len(before) >= 8
+    gathered = 2 * pieces
+    for start in range(0, len(before), gathered):
+        part = before[start : start + gathered]
+        assert sorted(part) == part
+    assert [] == wrong_rows(house, disk)
 
 
 async def test_checkpoint_under_way_hides_nothing_from_readers() -> None:

@@ -227,7 +227,7 @@ def test_account_claims_signed_by_us_are_the_measure_of_the_forgeries_below() ->
     [
         pytest.param(signed(claims(), secret=bytes(64)), id="another secret"),
         pytest.param(signed(claims(), secret=SECRET[:-1]), id="most of our secret"),
-        pytest.param(jwt.encode(claims(), None, algorithm="none"), id="no algorithm"),
+        pytest.param(jwt.encode(claims(), "", algorithm="none"), id="no algorithm"),
         pytest.param(signed(claims(), algorithm="HS384"), id="HS384 with our secret"),
         pytest.param(signed(claims(), algorithm="HS512"), id="HS512 with our secret"),
         pytest.param(signed(claims(sub=None)), id="no subject"),
@@ -249,7 +249,7 @@ def test_account_none_in_the_header_of_a_good_token_is_refused() -> None:
     """Taking the algorithm and the signature off a good token leaves nothing."""
     house = House()
     _, payload, signature = house.desk.issue(SERVICE).split(".")
-    header, _, _ = jwt.encode({}, None, algorithm="none").split(".")
+    header, _, _ = jwt.encode({}, "", algorithm="none").split(".")
     for rest in ("", signature):
         assert not house.opens(f"{header}.{payload}.{rest}")
 

@@ -42,6 +42,14 @@ def merge(index: KeyIndex, now_ms: int) -> None:
     job.release()
 
 
+def absorb(index: KeyIndex) -> None:
+    job = index.begin_absorb()
+    assert job is not None
+    job.write()
+    index.end_absorb(job)
+    job.release()
+
+
 def expire(index: KeyIndex, now_ms: int) -> None:
     job = index.begin_expire(now_ms)
     assert job is not None

@@ -14,8 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jackpotd.journal.key_runs import ManifestFile, Pace
-from jackpotd.journal.keys import Compaction, Flush, KeyIndexInUse
+from jackpotd.journal.key_directory import KeyIndexInUse
+from jackpotd.journal.key_jobs import Absorption, Compaction, Flush
+from jackpotd.journal.key_manifest import ManifestFile
+from jackpotd.journal.key_merge import Pace
 
 from .key_oracle import (
     BUCKET_MS,
@@ -43,6 +45,7 @@ class KeyIndexMachine(RuleBasedStateMachine):
         self.index = open_index(self.directory)
         self.flush: Flush | None = None
         self.compaction: Compaction | None = None
+        self.absorption: Absorption | None = None
 
     def teardown(self) -> None:
         self.index.close()
@@ -88,12 +91,27 @@ class KeyIndexMachine(RuleBasedStateMachine):
                 self.flush.write()
             self.end_flush()
 
-    @precondition(lambda self: self.compaction is None)
+    @precondition(lambda self: self.compaction is None and self.absorption is None)
+    @rule(is_new=st.booleans())
+    def begin_absorb(self, is_new: bool) -> None:
+        if is_new:  # as if it were full: all runs move to a new filter
+            self.index._filter.keys = self.index._filter.size + 1
+        self.absorption = self.index.begin_absorb()
+
+    @precondition(lambda self: self.absorption is not None)
+    @rule()
+    def write_and_end_absorption(self) -> None:
+        assert self.absorption is not None
+        self.absorption.write()
+        self.index.end_absorb(self.absorption)
+        self.absorption = None
+
+    @precondition(lambda self: self.compaction is None and self.absorption is None)
     @rule()
     def begin_merge(self) -> None:
         self.compaction = self.index.begin_merge(self.now_ms)
 
-    @precondition(lambda self: self.compaction is None)
+    @precondition(lambda self: self.compaction is None and self.absorption is None)
     @rule()
     def begin_expire(self) -> None:
         self.compaction = self.index.begin_expire(self.now_ms)
@@ -116,7 +134,7 @@ class KeyIndexMachine(RuleBasedStateMachine):
     @rule()
     def crash(self) -> None:
         self.index.close()
-        self.flush = self.compaction = None
+        self.flush = self.compaction = self.absorption = None
         self.index = open_index(self.directory)
         self.journal.replay(self.index)
 

@@ -7,7 +7,9 @@ from zlib import crc32
 
 import pytest
 
-from jackpotd.journal.key_runs import JobStopped, KeyIndexDamaged
+from jackpotd.journal import key_runs
+from jackpotd.journal.key_merge import JobStopped
+from jackpotd.journal.key_runs import KeyIndexDamaged
 from jackpotd.journal.keys import KeyIndex
 
 from .key_oracle import (
@@ -230,7 +232,7 @@ def test_get_damaged_row_raises_rather_than_misses(tmp_path: Path, offset: int) 
     keys = sorted(digests(300))
     flip(flushed(tmp_path, keys), 30 * 100 + offset)
     index = open_index(tmp_path)
-    with pytest.raises(KeyIndexDamaged, match="block 0"):
+    with pytest.raises(KeyIndexDamaged, match="block 3"):
         index.get(keys[100], 0)
     assert index.get(keys[299], 0) == 300
     index.close()
@@ -251,6 +253,41 @@ def test_merge_damaged_input_raises_and_publishes_nothing(tmp_path: Path) -> Non
     with pytest.raises(KeyIndexDamaged, match="rows"):
         job.write()
     assert before == (tmp_path / "manifest").read_bytes()
+    index.close()
+
+
+def test_absorb_damaged_run_raises_and_the_filter_does_not_answer_for_it(tmp_path: Path) -> None:
+    """A damaged digest would make its key look new for good: it is found before the filter answers."""
+    flip(flushed(tmp_path, digests(300)), 4_000)
+    index = open_index(tmp_path)
+    job = index.begin_absorb()
+    assert job is not None
+    with pytest.raises(KeyIndexDamaged, match="rows"):
+        job.write()
+    with pytest.raises(ValueError, match="succeeded"):
+        index.end_absorb(job)
+    assert 300 == index.statistics().unfiltered_keys
+    index.close()
+
+
+def test_open_run_of_larger_blocks_is_read_as_it_was_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Runs from before blocks were named in their entry had 128 rows in each; they are read and merged as they are."""
+    keys = sorted(digests(300))
+    with monkeypatch.context() as patch:
+        patch.setattr(key_runs, "BLOCK_ROWS", 128)
+        patch.setattr(key_runs, "BLOCK_BYTES", 128 * 30)
+        flushed(tmp_path, keys)
+    _, _, body = (tmp_path / "manifest").read_bytes().partition(b"\n")
+    body = body.replace(b',"block_rows":128', b"")
+    (tmp_path / "manifest").write_bytes(b"%08x\n" % crc32(body) + body)
+    index = open_index(tmp_path)
+    index.put(POOL[0], 301, 0)
+    flush(index, 301)
+    assert list(range(1, 301)) == [index.get(key, 0) for key in keys]
+    merge(index, 5 * BUCKET_MS)
+    assert list(range(1, 301)) == [index.get(key, 0) for key in keys]
     index.close()
 
 

@@ -189,9 +189,9 @@ def test_paths_lie_in_the_directory_and_apart(tmp_path: Path) -> None:
     data = DataDirectory(tmp_path)
     places = [
         data.catalog,
-        data.worker_journal,
-        data.worker_rows,
-        data.worker_keys,
+        data.worker(0).journal,
+        data.worker(0).rows,
+        data.worker(0).keys,
         data.token_secret,
         tmp_path / "lock",
     ]
@@ -210,11 +210,14 @@ def test_prepare_makes_the_folders_and_may_be_repeated(tmp_path: Path) -> None:
     """All folders are there before anything is opened in them; what they hold is left alone."""
     data = DataDirectory(tmp_path / "data")
     data.prepare()
-    kept = data.worker_journal / "data.mdb"
+    data.worker(0).prepare()
+    kept = data.worker(0).journal / "data.mdb"
     kept.write_bytes(b"kept")
     data.prepare()
+    data.worker(0).prepare()
     data.sync()
-    folders = [data.catalog, data.worker_journal, data.worker_rows, data.worker_keys]
+    data.worker(0).sync()
+    folders = [data.catalog, data.worker(0).journal, data.worker(0).rows, data.worker(0).keys]
     assert [True] * 4 == [folder.is_dir() for folder in folders]
     assert kept.read_bytes() == b"kept"
 
@@ -235,5 +238,6 @@ def test_prepare_puts_the_name_of_each_folder_on_stable_storage(
         os, "fsync", lambda descriptor: synced.add(Path(f"/proc/self/fd/{descriptor}").resolve())
     )
     data.prepare()
+    data.worker(0).prepare()
     made = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert set() == {path.parent for path in made} - synced

@@ -1,6 +1,6 @@
 """The admin listener's routes (contract §8): which path is served by which handler, and how it is documented."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 from quart_trio import QuartTrio
@@ -45,7 +45,7 @@ def build_admin(
     shell: Shell,
     *,
     is_healthy: Callable[[], bool],
-    metrics: Callable[[], bytes],
+    metrics: Callable[[], Awaitable[bytes]],
     is_loopback: bool,
 ) -> QuartTrio:
     """The admin listener's application."""

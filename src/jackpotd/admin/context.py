@@ -11,23 +11,28 @@ from jackpotd.core.state import Instance
 from jackpotd.edge.exchange import Incoming, json_body, refused_by
 from jackpotd.edge.guard import Guard, forbidden, require_reach
 from jackpotd.engine.catalog import Catalog, CatalogOwner, Change
-from jackpotd.engine.shard import Shard
+from jackpotd.engine.owners import Owners
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec
+from jackpotd.wire.catalog_records import InstanceEntry
 from jackpotd.wire.errors import RequestRefused, invalid
 
 T = TypeVar("T")
 
+KEY_RETENTION_MS = 7 * 86_400_000
+"""How long keys live where nothing else was set."""
+
 
 class AdminContext(Struct, frozen=True):
-    """The catalog and its owner, the shard, and who may call."""
+    """The catalog and its owner, the owners of the instances, and who may call."""
 
     owner: CatalogOwner
-    shard: Shard
+    owners: Owners
     guard: Guard
     clock: Callable[[], int]
     new_id: Callable[[], str]
     list_limit_max: int
+    key_retention_ms: int = KEY_RETENTION_MS
 
     @property
     def catalog(self) -> Catalog:
@@ -54,13 +59,21 @@ class AdminContext(Struct, frozen=True):
         if not self.catalog.owner_exists(owner):
             raise invalid(path, f"names no operator or brand: {owner}")
 
-    def instance(self, principal: Principal, instance_id: str) -> Instance:
-        """An instance that the caller owns."""
-        state = self.shard.state(instance_id)
-        if state is None:
+    def entry(self, principal: Principal, instance_id: str) -> InstanceEntry:
+        """An instance that the caller owns, as the catalog has it."""
+        entry = self.catalog.instances.get(instance_id)
+        if entry is None:
             raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
-        if not principal.reaches(state.definition.owner_id):
+        if not principal.reaches(entry.owner_id):
             raise forbidden(f"reach {instance_id}")
+        return entry
+
+    async def instance(self, principal: Principal, instance_id: str) -> Instance:
+        """An instance that the caller owns, as it stands."""
+        self.entry(principal, instance_id)
+        state = await self.owners.instance(instance_id)
+        if isinstance(state, Rejection):
+            raise refused_by(state)
         return state
 
 

@@ -29,9 +29,12 @@ class Instances:
         principal = self._context.reader(request, Resource.INSTANCES)
         owner, name = request.query.get("owner_id"), request.query.get("name")
         status = request.query.get("status")
+        states = await self._context.owners.instances()
+        if isinstance(states, Rejection):
+            raise refused_by(states)
         found = [
             state
-            for state in self._context.shard.states()
+            for state in states
             if principal.reaches(state.definition.owner_id)
             and (not owner or owner == state.definition.owner_id)
             and (not name or name == state.definition.name)
@@ -44,30 +47,26 @@ class Instances:
             "created_timestamp": lambda state: state.definition.created_ms,
         }
         page = page_of(request, found, fields, self._context.list_limit_max)
-        shown = answer([instance_answer(self._context.catalog, state) for state in page])
-        await self._context.shard.durable()
-        return shown
+        return answer([instance_answer(self._context.catalog, state) for state in page])
 
     async def get(self, request: Incoming) -> Outgoing:
         """Get an instance with its pots and its ledger."""
         principal = self._context.reader(request, Resource.INSTANCES)
-        state = self._context.instance(principal, request.path["instance_id"])
-        shown = answer(instance_answer(self._context.catalog, state))
-        await self._context.shard.durable()
-        return shown
+        state = await self._context.instance(principal, request.path["instance_id"])
+        return answer(instance_answer(self._context.catalog, state))
 
     async def put_status(self, request: Incoming) -> Outgoing:
         """Start, pause, resume or terminate an instance; other changes are 409 INVALID_STATE."""
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_STATUS, request)
-        state = self._context.instance(principal, request.path["instance_id"])
+        instance_id = self._context.entry(principal, request.path["instance_id"]).instance_id
         command = ChangeStatus(
             at_ms=0,
             status=Status(document.status),
             reason=document.reason,
             by=principal.username,
         )
-        outcome = await self._context.shard.change_status(state.definition.instance_id, command)
+        outcome = await self._context.owners.change_status(instance_id, command)
         if isinstance(outcome, Rejection):
             raise refused_by(outcome)
         return answer(instance_answer(self._context.catalog, outcome))
@@ -75,15 +74,14 @@ class Instances:
     async def get_links(self, request: Incoming) -> Outgoing:
         """Get the instances that receive when this one does."""
         principal = self._context.reader(request, Resource.INSTANCES)
-        state = self._context.instance(principal, request.path["instance_id"])
-        return answer(self._links(state.definition.instance_id))
+        entry = self._context.entry(principal, request.path["instance_id"])
+        return answer(self._links(entry.instance_id))
 
     async def put_links(self, request: Incoming) -> Outgoing:
         """Set the instances that receive when this one does, in their order."""
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_LINKS, request)
-        state = self._context.instance(principal, request.path["instance_id"])
-        instance_id = state.definition.instance_id
+        instance_id = self._context.entry(principal, request.path["instance_id"]).instance_id
         self._check_links(principal, instance_id, document.linked_instances)
         return await self._set_links(principal, instance_id, tuple(document.linked_instances))
 
@@ -94,15 +92,15 @@ class Instances:
                 raise invalid(path, "is the instance itself")
             if other in linked[:index]:
                 raise invalid(path, "stands there twice")
-            if self._context.shard.state(other) is None:
+            if other not in self._context.catalog.instances:
                 raise RequestRefused(Code.JACKPOT_NOT_FOUND, f"{path}: {other}")
-            self._context.instance(principal, other)
+            self._context.entry(principal, other)
 
     async def delete_links(self, request: Incoming) -> Outgoing:
         """Remove all links of an instance."""
         principal = self._context.writer(request, Resource.INSTANCES)
-        state = self._context.instance(principal, request.path["instance_id"])
-        return await self._set_links(principal, state.definition.instance_id, ())
+        entry = self._context.entry(principal, request.path["instance_id"])
+        return await self._set_links(principal, entry.instance_id, ())
 
     async def _set_links(
         self, principal: Principal, instance_id: str, linked: tuple[str, ...]

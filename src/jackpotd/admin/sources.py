@@ -11,7 +11,7 @@ from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import admin_messages as wire
 from jackpotd.wire import codec
-from jackpotd.wire.catalog_records import Assignment, CatalogEntity, Source
+from jackpotd.wire.catalog_records import Assignment, CatalogEntity, Former, Source
 from jackpotd.wire.rendering import source_answer
 
 _SOURCES = codec.decoder(list[wire.SourceDoc])
@@ -60,6 +60,7 @@ class Sources:
                     source_id=document.source_id,
                     name=document.source_name,
                     jackpots=known.jackpots if known else (),
+                    former=known.former if known else (),
                 )
             return list(put.values())
 
@@ -71,7 +72,7 @@ class Sources:
         principal = self._context.writer(request, Resource.SOURCES)
         document = self._context.body(_ASSIGN, request)
         self._context.require_owner(principal, document.owner_id, "$.owner_id")
-        self._context.instance(principal, document.instance_id)
+        self._context.entry(principal, document.instance_id)
         return answer(
             await self._remap(
                 principal.username,
@@ -100,17 +101,19 @@ class Sources:
     ) -> wire.BatchAnswer:
         success: list[str] = []
         failed: list[str] = []
+        now_ms = self._context.clock()
+        expired_ms = now_ms - self._context.key_retention_ms
 
         def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
             put: list[CatalogEntity] = []
             for source_id in dict.fromkeys(source_ids):
                 source = catalog.sources.get((owner, source_id))
                 remapped = None if source is None else remap(source)
-                if remapped is None:
+                if source is None or remapped is None:
                     failed.append(source_id)
                 else:
                     success.append(source_id)
-                    put.append(remapped)
+                    put.append(_remembering(source, remapped, now_ms, expired_ms))
             return put
 
         await self._context.owner.change(by, change)
@@ -132,3 +135,16 @@ def _unassigned(source: Source, instance_id: str) -> Source | None:
     if len(left) == len(source.jackpots):
         return None
     return msgspec.structs.replace(source, jackpots=left)
+
+
+def _remembering(before: Source, after: Source, now_ms: int, expired_ms: int) -> Source:
+    """The source with what it was mapped to until now; keys of longer ago do not live any more."""
+    mapped = {jackpot.instance_id for jackpot in after.jackpots}
+    removed = {known.instance_id: known.removed_ms for known in before.former}
+    removed |= {jackpot.instance_id: now_ms for jackpot in before.jackpots}
+    former = tuple(
+        Former(instance_id=instance_id, removed_ms=removed_ms)
+        for instance_id, removed_ms in removed.items()
+        if instance_id not in mapped and removed_ms > expired_ms
+    )
+    return msgspec.structs.replace(after, former=former)

@@ -9,7 +9,7 @@ from jackpotd.admin.context import AdminContext, conflict, not_found
 from jackpotd.admin.instances import instance_answer
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
-from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of
+from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of, refused_by
 from jackpotd.edge.guard import forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Principal, Resource
@@ -139,7 +139,7 @@ class Templates:
         if template is None:
             raise not_found(f"template {document.template_id}")
         if document.linked_instance is not None:
-            self._context.instance(principal, document.linked_instance)
+            self._context.entry(principal, document.linked_instance)
         entry = self._entry(principal, document, template)
 
         def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
@@ -152,7 +152,9 @@ class Templates:
             return [entry, *links]
 
         await self._context.change(principal, change)
-        state = await self._context.shard.create(entry)
+        state = await self._context.owners.create(entry)
+        if isinstance(state, Rejection):
+            raise refused_by(state)
         return answer(instance_answer(self._context.catalog, state), 201)
 
     def _entry(

@@ -22,10 +22,11 @@ _DATA_DIR = click.option(
 )
 
 
-def settings_of(config: Path | None, data_dir: Path | None) -> Settings:
+def settings_of(config: Path | None, data_dir: Path | None, **service: object) -> Settings:
     """The settings of a command; a problem with them ends the command with exit code 2."""
+    given = {f"service.{name}": value for name, value in service.items()}
     try:
-        return load_settings(config, os.environ, {"service.data_dir": data_dir})
+        return load_settings(config, os.environ, {"service.data_dir": data_dir, **given})
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         sys.exit(2)
@@ -43,14 +44,44 @@ def main() -> None:
 @click.option(
     "--demo", is_flag=True, help="Fill an empty data directory with the demo data; loopback only."
 )
-def serve(config: Path | None, data_dir: Path | None, demo: bool) -> None:
+@click.option(
+    "--workers",
+    type=int,
+    help="Worker processes. Default: the setting, which is one for each core.",
+)
+@click.option(
+    "--shards",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Placement file, such as config/shards.toml: which worker owns which instance.",
+)
+def serve(
+    config: Path | None,
+    data_dir: Path | None,
+    demo: bool,
+    workers: int | None,
+    shards: Path | None,
+) -> None:
     """Serve the gateway and the admin listener until SIGTERM or SIGINT.
 
-    Prints one line that begins with `ready` once every listener answers.
+    Prints one line that begins with `ready` once every listener answers. With --demo it runs one worker unless told
+    otherwise.
     """
     from jackpotd.cli.serving import run_server  # noqa: PLC0415 - `--help` stays quick
 
-    sys.exit(run_server(settings_of(config, data_dir), is_demo=demo))
+    settings = settings_of(config, data_dir, workers=workers, shards=shards)
+    sys.exit(run_server(settings, is_demo=demo))
+
+
+@main.command(hidden=True)
+@click.option(
+    "--index", type=int, required=True, help="The worker's number, for whoever lists processes."
+)
+@click.option("--server", type=int, required=True, help="The process that started it.")
+def worker(index: int, server: int) -> None:  # noqa: ARG001 - the number comes again with the settings
+    """Be a worker of a server that runs; `serve` starts these by itself."""
+    from jackpotd.cli.serving import run_worker_process  # noqa: PLC0415 - `--help` stays quick
+
+    sys.exit(run_worker_process(server))
 
 
 @main.command()
@@ -112,3 +143,48 @@ def accounts_add(config: Path | None, data_dir: Path | None, username: str, pass
     from jackpotd.cli.accounting import run_add  # noqa: PLC0415 - `--help` stays quick
 
     sys.exit(run_add(settings_of(config, data_dir), username, password))
+
+
+@main.group(invoke_without_command=True)
+@_CONFIG
+@_DATA_DIR
+@click.option("--json", "as_json", is_flag=True, help="The same for programs.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.05, max=60),
+    default=1.0,
+    show_default=True,
+    help="Seconds over which the rates are taken.",
+)
+@click.pass_context
+def shards(
+    context: click.Context,
+    config: Path | None,
+    data_dir: Path | None,
+    as_json: bool,
+    interval: float,
+) -> None:
+    """Show the workers of the server that runs on a data directory, and their instances.
+
+    Warns of a worker that is hot: its event loop is more than 90 % busy, or it does more than twice the others' mean.
+    """
+    from jackpotd.cli.shards import run_look  # noqa: PLC0415 - `--help` stays quick
+
+    context.obj = settings_of(config, data_dir)
+    if context.invoked_subcommand is None:
+        sys.exit(run_look(context.obj, interval_s=interval, as_json=as_json))
+
+
+@shards.command("move")
+@click.argument("instance")
+@click.argument("worker", type=int)
+@click.pass_obj
+def shards_move(settings: Settings, instance: str, worker: int) -> None:
+    """Move INSTANCE to WORKER while it is served.
+
+    Contributions that arrive meanwhile wait for a moment; none is lost or counted twice. The instance stays there over
+    restarts, unless the placement file says otherwise.
+    """
+    from jackpotd.cli.shards import run_move  # noqa: PLC0415 - `--help` stays quick
+
+    sys.exit(run_move(settings, instance, worker))

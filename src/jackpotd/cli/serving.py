@@ -1,21 +1,26 @@
-"""`jackpotd serve`: runs the server and turns what stops it into an exit code and one line."""
+"""`jackpotd serve`, and each of its workers: runs it and turns what stops it into an exit code and one line."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import click
 import structlog
 import trio
 
+from jackpotd.cluster.relocation import TwoHomes
 from jackpotd.core.ledger import InvariantViolation
 from jackpotd.identity.tokens import SecretDamaged
 from jackpotd.journal.group_commit import JournalFailed
 from jackpotd.journal.key_runs import KeyIndexDamaged
 from jackpotd.journal.log import LogError, StorageError
+from jackpotd.service import lifecycle
+from jackpotd.service.configuration import ConfigurationError
 from jackpotd.service.data_directory import DataDirectoryError
 from jackpotd.service.listeners import ListenerError
-from jackpotd.service.server import run
 from jackpotd.service.settings import Settings
+from jackpotd.service.supervisor import WorkerLost
 from jackpotd.service.telemetry import configure_logs
+from jackpotd.service.worker import run_worker
+from jackpotd.service.worker_process import bind_to
 
 EXPECTED = (
     DataDirectoryError,
@@ -24,6 +29,8 @@ EXPECTED = (
     LogError,
     SecretDamaged,
     StorageError,
+    TwoHomes,
+    WorkerLost,
 )
 FATAL = (JournalFailed, InvariantViolation, OSError)
 
@@ -31,11 +38,26 @@ _log = structlog.get_logger("jackpotd.server")
 
 
 def run_server(settings: Settings, *, is_demo: bool) -> int:
-    """Serves until a signal; 0 after a clean stop, 1 otherwise."""
+    """Serves until a signal; 0 after a clean stop, 2 for a placement that cannot be used, 1 otherwise."""
     configure_logs(settings.log)
+    try:
+        plan = lifecycle.planned(settings, is_demo=is_demo)
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        return 2
+    return _exit_code(lambda: lifecycle.serve(settings, plan, is_demo=is_demo, say=_say))
+
+
+def run_worker_process(server: int) -> int:
+    """Is a worker of a server until that says otherwise; 0 after a clean stop, 1 otherwise."""
+    end = bind_to(server)
+    return _exit_code(lambda: run_worker(end))
+
+
+def _exit_code(life: Callable[[], Awaitable[None]]) -> int:
     code = 0
     try:
-        trio.run(lambda: run(settings, is_demo=is_demo, say=_say))
+        trio.run(life)
     except* EXPECTED as group:
         code = 1
         for error in leaves(group):

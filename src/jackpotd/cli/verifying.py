@@ -1,42 +1,35 @@
-"""`jackpotd verify`: the journal against everything that is derived from it."""
+"""`jackpotd verify`: the journals against everything that is derived from them."""
 
 from pathlib import Path
 
 import click
-import msgspec
 
-from jackpotd.core.ledger import InvariantViolation
-from jackpotd.engine.recovery import Difference
-from jackpotd.journal.key_runs import KeyIndexDamaged
-from jackpotd.journal.log import LogError, StorageError
 from jackpotd.service.data_directory import DataDirectory, DataDirectoryError
 from jackpotd.service.settings import Settings
 from jackpotd.service.verification import verify
 
-FINDINGS = (
-    DataDirectoryError,
-    Difference,
-    InvariantViolation,
-    KeyIndexDamaged,
-    LogError,
-    StorageError,
-    msgspec.MsgspecError,  # a record or a row that is none
-)
-
 
 def run_verify(settings: Settings) -> int:
-    """Prints what was compared and returns 0, or the first difference and 1."""
+    """Prints what was compared and returns 0, or what is off and 1."""
     data = DataDirectory(Path(settings.service.data_dir))
     try:
         report = verify(settings, data)
-    except FINDINGS as error:
+    except DataDirectoryError as error:
         click.echo(f"verify: {error}", err=True)
         return 1
-    compared = report.comparison
+    for problem in report.problems:
+        click.echo(f"verify: {problem}", err=True)
+    if report.problems:
+        return 1
+    workers = len(report.comparisons)
+    chain = "one unbroken chain" if workers == 1 else f"{workers} unbroken chains"
+    moves = sum(len(each.whereabouts.adoptions) for each in report.comparisons.values())
+    moved = f"{moves} moves between workers, " if moves else ""
     click.echo(
-        f"ok: {compared.records} records in one unbroken chain, "
-        f"{compared.instances} instances, {compared.players} players, {compared.winners} winners, "
-        f"{compared.keys} idempotency keys; {report.catalog_changes} catalog changes; "
+        f"ok: {report.total('records')} records in {chain}, "
+        f"{report.total('instances')} instances, {report.total('players')} players, "
+        f"{report.total('winners')} winners, {moved}"
+        f"{report.total('keys')} idempotency keys; {report.catalog_changes} catalog changes; "
         "ledger, rows and replay agree to the byte"
     )
     return 0

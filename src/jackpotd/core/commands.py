@@ -7,7 +7,7 @@ from msgspec import Struct
 from jackpotd.core.state import Status
 
 
-class Bet(Struct, frozen=True):
+class Bet(Struct, frozen=True, gc=False, array_like=True):
     """What a player did, as every instance that receives from it sees it; `wager` is in units of `currency`.
 
     `source_id` is the source that was named, if any; the reference leads back to the player's own action.
@@ -25,7 +25,7 @@ class Bet(Struct, frozen=True):
     reference_id: str | None
 
 
-class Contribute(Struct, frozen=True):
+class Contribute(Struct, frozen=True, gc=False):
     """One contribution to one instance.
 
     `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit random numbers, one for each
@@ -41,7 +41,7 @@ class Contribute(Struct, frozen=True):
     can_debit: bool = True
 
 
-class OptIn(Struct, frozen=True):
+class OptIn(Struct, frozen=True, gc=False):
     """A player's wish to take part or not, with the contribution that they prefer, if any."""
 
     at_ms: int
@@ -54,7 +54,7 @@ class OptIn(Struct, frozen=True):
     rates: Mapping[str, int]
 
 
-class ChangeStatus(Struct, frozen=True):
+class ChangeStatus(Struct, frozen=True, gc=False):
     """A person's wish to start, pause, resume or terminate an instance."""
 
     at_ms: int

@@ -25,30 +25,32 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     amount = contribution_amount(rules, player, command)
     if isinstance(amount, Rejection):
         return amount
-    worth = money.convert(amount, command.rates[bet.currency], command.rates[rules.currency])
+    player_rate, jackpot_rate = command.rates[bet.currency], command.rates[rules.currency]
+    worth = money.convert(amount, player_rate, jackpot_rate)
     highest = max([pot.value for pot in state.pots])
     if amount > money.UNITS_MAX or worth + highest > money.UNITS_MAX:
         return rejections.CONTRIBUTION_OUT_OF_RANGE
-    operator_part = money.divide_half_even(worth * rules.operator_share, WHOLE)
+    share = rules.operator_share
+    operator_part = money.divide_half_even(worth * share, WHOLE) if share else 0
     if operator_part != worth and not command.can_debit:
         return rejections.wallet_not_configured(bet.brand)
     attempts, tipped = _attempts(state, worth, command.draws)
     contributed = Contributed(
-        at_ms=command.at_ms,
-        round_id=command.round_id,
-        brand=bet.brand,
-        player_id=bet.player_id,
-        currency=bet.currency,
-        amount=amount,
-        worth=worth,
-        operator_part=operator_part,
-        cycles=tuple([pot.cycle for pot in state.pots]),
-        draws=attempts,
-        source_id=bet.source_id,
-        reference_type=bet.reference_type,
-        reference_id=bet.reference_id,
-        player_rate=command.rates[bet.currency],
-        jackpot_rate=command.rates[rules.currency],
+        command.at_ms,
+        command.round_id,
+        bet.brand,
+        bet.player_id,
+        bet.currency,
+        amount,
+        worth,
+        operator_part,
+        tuple([pot.cycle for pot in state.pots]),
+        attempts,
+        bet.source_id,
+        bet.reference_type,
+        bet.reference_id,
+        player_rate,
+        jackpot_rate,
     )
     if not tipped:
         return [contributed]
@@ -58,8 +60,8 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
         brand=bet.brand,
         player_id=bet.player_id,
         currency=bet.currency,
-        player_rate=command.rates[bet.currency],
-        jackpot_rate=command.rates[rules.currency],
+        player_rate=player_rate,
+        jackpot_rate=jackpot_rate,
     )
     return [contributed, *winning.pay(evolve(state, contributed), tipped, winner)]
 
@@ -152,14 +154,12 @@ def _attempts(
         for point in rules.hit_rates:
             draw = draws[at]
             at += 1
-            if not pot.is_open:
-                continue
-            limit = hit_rate.threshold(point.outcomes, point.cost_units, worth)
-            if not limit:
-                continue
-            attempts.append((index, draw, limit))
-            if draw < limit and index not in tipped:
-                tipped.append(index)
+            if pot.is_open:
+                limit = hit_rate.threshold(point.outcomes, point.cost_units, worth)
+                if limit:
+                    attempts.append((index, draw, limit))
+                    if draw < limit and index not in tipped:
+                        tipped.append(index)
     return tuple(attempts), tipped
 
 

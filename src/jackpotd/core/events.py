@@ -9,7 +9,7 @@ from msgspec import Struct
 from jackpotd.core.state import Status
 
 
-class Contributed(Struct, frozen=True):
+class Contributed(Struct, frozen=True, gc=False):
     """Money came in: `worth` was divided among house, pots and reserves; `operator_part` of it the operator paid.
 
     `draws` holds (pot, draw, threshold) for every attempt; `cycles` the cycle of each pot that it went into; the rates
@@ -33,7 +33,7 @@ class Contributed(Struct, frozen=True):
     jackpot_rate: int
 
 
-class PotWon(Struct, frozen=True):
+class PotWon(Struct, frozen=True, gc=False):
     """A pot was paid and seeded again; `seed` is the new starting value, `deficit` what the reserve lacked."""
 
     at_ms: int
@@ -51,7 +51,7 @@ class PotWon(Struct, frozen=True):
     seed: int
 
 
-class PotClosed(Struct, frozen=True):
+class PotClosed(Struct, frozen=True, gc=False):
     """A limited pot was used up.
 
     What it still held, and the residuals carried so far, were moved: `to_values` and `to_reserves` for each pot,
@@ -65,7 +65,7 @@ class PotClosed(Struct, frozen=True):
     to_house: int
 
 
-class StatusChanged(Struct, frozen=True):
+class StatusChanged(Struct, frozen=True, gc=False):
     """The instance was started, paused, resumed, terminated, or it ended."""
 
     at_ms: int
@@ -74,7 +74,7 @@ class StatusChanged(Struct, frozen=True):
     by: str
 
 
-class OptInChanged(Struct, frozen=True):
+class OptInChanged(Struct, frozen=True, gc=False):
     """A player opted in or out; without a preference the default contribution applies again."""
 
     at_ms: int

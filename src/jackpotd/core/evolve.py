@@ -58,25 +58,29 @@ def is_last_cycle(rules: PotRules, pot: Pot) -> bool:
 
 
 def _contributed(state: Instance, event: Contributed) -> Instance:
-    parts, carried = split.split(state.plan, state.carried, event.worth)
-    pots = tuple(
-        _grown(rules, pot, parts[2 * index + 1], parts[2 * index + 2])
-        for index, (rules, pot) in enumerate(zip(state.rules.pots, state.pots, strict=True))
-    )
+    worth, by_operator = event.worth, event.operator_part
+    parts, carried = split.split(state.plan, state.carried, worth)
+    pots = [
+        _grown(rules, pot, growth, seeding)
+        for rules, pot, growth, seeding in zip(
+            state.definition.rules.pots, state.pots, parts[1::2], parts[2::2], strict=True
+        )
+    ]
+    # Positional: this runs for every contribution, and names cost.
     return Instance(
-        definition=state.definition,
-        plan=state.plan,
-        status=state.status,
-        version=state.version,
-        updated_ms=event.at_ms,
-        pots=pots,
-        carried=carried,
-        contributions=state.contributions + 1,
-        contributed=state.contributed + event.worth - event.operator_part,
-        operator=state.operator + event.operator_part,
-        deficit=state.deficit,
-        house=state.house + parts[0],
-        payouts=state.payouts,
+        state.definition,
+        state.plan,
+        state.status,
+        state.version,
+        event.at_ms,
+        tuple(pots),
+        carried,
+        state.contributions + 1,
+        state.contributed + worth - by_operator,
+        state.operator + by_operator,
+        state.deficit,
+        state.house + parts[0],
+        state.payouts,
     )
 
 
@@ -84,20 +88,15 @@ def _grown(rules: PotRules, pot: Pot, growth: int, seeding: int) -> Pot:
     """The pot with its two parts of a contribution, each where the fund strategy sends it."""
     if not growth and not seeding:
         return pot
-    if rules.is_progressive:
+    if seeding and rules.is_progressive:
         kept = seeding
-        if is_last_cycle(rules, pot):
+        if rules.cycles_max is not None and is_last_cycle(rules, pot):
             kept = 0
         elif rules.fund_strategy is FundStrategy.COLLECT_TO_MIN_RESEED:
             kept = min(seeding, max(rules.min_reseed - pot.reserve, 0))
         growth, seeding = growth + seeding - kept, kept
     return Pot(
-        value=pot.value + growth,
-        reserve=pot.reserve + seeding,
-        cycle=pot.cycle,
-        is_open=pot.is_open,
-        hits=pot.hits,
-        paid=pot.paid,
+        pot.value + growth, pot.reserve + seeding, pot.cycle, pot.is_open, pot.hits, pot.paid
     )
 
 
@@ -160,21 +159,21 @@ def evolve_player(player: Player, event: InstanceEvent) -> Player:
 def _player_contributed(player: Player, event: Contributed) -> Player:
     worth = event.worth
     if len(player.pots) == len(event.cycles):
-        pots = tuple(
-            PotCount(before.cycle, before.count + 1, before.value + worth)
+        pots = [
+            PotCount(cycle, before.count + 1, before.value + worth)
             if before.cycle == cycle
             else PotCount(cycle, 1, worth)
             for before, cycle in zip(player.pots, event.cycles, strict=True)
-        )
+        ]
     else:
-        pots = tuple(PotCount(cycle, 1, worth) for cycle in event.cycles)
+        pots = [PotCount(cycle, 1, worth) for cycle in event.cycles]
     return Player(
-        opted_in=player.opted_in,
-        preferences=player.preferences,
-        count=player.count + 1,
-        value=player.value + worth,
-        pots=pots,
-        updated_ms=event.at_ms,
+        player.opted_in,
+        player.preferences,
+        player.count + 1,
+        player.value + worth,
+        tuple(pots),
+        event.at_ms,
     )
 
 

@@ -50,5 +50,6 @@ def check(state: Instance) -> None:
         raise InvariantViolation(
             f"{state.definition.instance_id}: the ledger is off by {off} units"
         )
-    if any(pot.value < 0 or pot.reserve < 0 for pot in state.pots):
-        raise InvariantViolation(f"{state.definition.instance_id}: a pot is negative")
+    for pot in state.pots:
+        if pot.value < 0 or pot.reserve < 0:
+            raise InvariantViolation(f"{state.definition.instance_id}: a pot is negative")

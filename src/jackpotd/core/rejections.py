@@ -28,7 +28,7 @@ class Code(StrEnum):
     WALLET_NOT_CONFIGURED = "WALLET_NOT_CONFIGURED"
 
 
-class Rejection(Struct, frozen=True):
+class Rejection(Struct, frozen=True, gc=False):
     """A refusal: the code, and the rule or the id that it is about."""
 
     code: Code

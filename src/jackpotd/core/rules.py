@@ -108,7 +108,7 @@ class Rules(Struct, frozen=True):
     @property
     def draws_needed(self) -> int:
         """Random numbers that a contribution must bring: one for each tipping point."""
-        return sum(len(pot.hit_rates) for pot in self.pots)
+        return sum([len(pot.hit_rates) for pot in self.pots])
 
 
 class Problem(Struct, frozen=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from jackpotd.core.rules import WHOLE, Rules
 
 
-class Allocation(Struct, frozen=True):
+class Allocation(Struct, frozen=True, gc=False):
     """Weights of house, then of (value, reserve) for each pot; they add up to `denominator`."""
 
     denominator: int

@@ -28,7 +28,7 @@ STATUS_CHANGES: dict[Status, frozenset[Status]] = {
 }
 
 
-class Definition(Struct, frozen=True):
+class Definition(Struct, frozen=True, gc=False):
     """What never changes about an instance while its template stands: who it is and its compiled rules."""
 
     instance_id: str
@@ -40,7 +40,7 @@ class Definition(Struct, frozen=True):
     rules: Rules
 
 
-class Pot(Struct, frozen=True):
+class Pot(Struct, frozen=True, gc=False):
     """One pot, in units of the jackpot's currency.
 
     `cycle` counts how often it was seeded, from 1 (the documents' `instance_count`); `paid` is all that it ever paid.
@@ -54,7 +54,7 @@ class Pot(Struct, frozen=True):
     paid: int
 
 
-class Instance(Struct, frozen=True):
+class Instance(Struct, frozen=True, gc=False):
     """A live jackpot: its pots and every account of its ledger.
 
     Money in: `contributed` by players, `operator` (its share of contributions, initial seeds) and `deficit` (what
@@ -80,7 +80,7 @@ class Instance(Struct, frozen=True):
         return self.definition.rules
 
 
-class PotCount(Struct, frozen=True):
+class PotCount(Struct, frozen=True, gc=False):
     """What a player put in during one cycle of one pot."""
 
     cycle: int
@@ -88,7 +88,7 @@ class PotCount(Struct, frozen=True):
     value: int
 
 
-class Player(Struct, frozen=True):
+class Player(Struct, frozen=True, gc=False):
     """A player's standing with one instance; `value` is in the jackpot's currency.
 
     `preferences` holds the chosen contribution for each currency, the latest choice last.

@@ -6,7 +6,9 @@ serve a connection that no framework sees.
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -28,7 +30,7 @@ JSON = "application/json"
 _INTEGER = re.compile(r"-?[0-9]{1,9}")
 
 
-class Incoming(Struct, frozen=True):
+class Incoming(Struct, frozen=True, gc=False):
     """A request: lower-case header names, the whole body, path and query parameters."""
 
     headers: Mapping[str, str]
@@ -39,7 +41,7 @@ class Incoming(Struct, frozen=True):
     received_ms: int = 0
 
 
-class Outgoing(Struct, frozen=True):
+class Outgoing(Struct, frozen=True, gc=False):
     """An answer; headers that every answer has are added by the listener."""
 
     status: int
@@ -50,10 +52,13 @@ class Outgoing(Struct, frozen=True):
 
 
 class Streamed(Struct, frozen=True):
-    """An answer that is written as it comes about; it has no known length."""
+    """An answer that is written as it comes about; it has no known length.
+
+    `chunks` is entered once (`async with … as chunks: async for …`); leaving it ends the work behind it.
+    """
 
     status: int
-    chunks: AsyncIterator[bytes]
+    chunks: AbstractAsyncContextManager[AsyncIterator[bytes]]
     headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -68,11 +73,19 @@ The answer is complete but for what belongs to a connection (Content-Length, Con
 """
 
 StreamHandler = Callable[[Incoming, AsyncIterator[bytes]], Awaitable[Streamed]]
-"""Takes a body as it arrives (that of the `Incoming` is empty), and answers as it goes along."""
+"""Takes a body as it arrives (that of the `Incoming` is empty), and answers as it goes along.
+
+A request that is refused as a whole raises RequestRefused before anything is written.
+"""
 
 
 def http_date(unix_ms: int) -> str:
-    return formatdate(unix_ms / 1000, usegmt=True)
+    return _date_of_second(unix_ms // 1000)
+
+
+@lru_cache(maxsize=16)
+def _date_of_second(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
 
 
 def answer(message: Any, status: int = 200) -> Outgoing:
@@ -136,10 +149,18 @@ def completed(outgoing: Outgoing, request: Incoming) -> Outgoing:
 
 def json_body(request: Incoming) -> bytes:
     """The body, if it may be read as JSON: a missing content type is accepted (contract §3)."""
-    content_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-    if content_type not in ("", JSON) and not content_type.endswith("+json"):
+    content_type = content_type_of(request)
+    if content_type != JSON and not content_type.endswith("+json"):
         raise RequestRefused("UNSUPPORTED_MEDIA_TYPE", f"content-type {content_type} is not JSON")
     return request.body
+
+
+def content_type_of(request: Incoming) -> str:
+    """The media type alone, in lower case."""
+    text = request.headers.get("content-type", JSON)
+    if text == JSON:
+        return text
+    return text.partition(";")[0].strip().lower() or JSON
 
 
 def integer(request: Incoming, name: str, default: int, low: int, high: int) -> int:

@@ -1,6 +1,6 @@
 """What every listener answers without a token: health and metrics (contract §1)."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from jackpotd import __version__
 from jackpotd.edge.exchange import Incoming, Outgoing, answer
@@ -10,7 +10,9 @@ from jackpotd.wire.gateway_messages import Health
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def public_routes(is_healthy: Callable[[], bool], metrics: Callable[[], bytes]) -> list[Route]:
+def public_routes(
+    is_healthy: Callable[[], bool], metrics: Callable[[], Awaitable[bytes]]
+) -> list[Route]:
     """Routes for `/health` and `/metrics`."""
 
     async def health(_request: Incoming) -> Outgoing:
@@ -19,7 +21,7 @@ def public_routes(is_healthy: Callable[[], bool], metrics: Callable[[], bytes]) 
 
     async def read_metrics(_request: Incoming) -> Outgoing:
         """Get the metrics as Prometheus text."""
-        return Outgoing(200, metrics(), PROMETHEUS_TEXT)
+        return Outgoing(200, await metrics(), PROMETHEUS_TEXT)
 
     return [
         Route("GET", "/health", health, "Health", None, Health, errors=(503,), is_public=True),

@@ -6,13 +6,15 @@ in the documented shape, and tells the metrics.
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from quart import Quart, Response, request
+from quart import Quart, Request, Response, Websocket, has_websocket_context, request, websocket
+from quart.wrappers.response import ResponseBody
 from quart_schema import (
     Info,
     QuartSchema,
@@ -27,7 +29,16 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from jackpotd import __version__
-from jackpotd.edge.exchange import Handler, Incoming, Outgoing, completed, refuse, serve
+from jackpotd.edge.exchange import (
+    DEFECT,
+    Handler,
+    Incoming,
+    Outgoing,
+    Streamed,
+    StreamHandler,
+    refusal,
+    serve,
+)
 from jackpotd.edge.openapi import MsgspecProvider
 from jackpotd.wire.errors import ErrorBody, RequestRefused
 
@@ -59,6 +70,21 @@ class Route(Struct, frozen=True):
     is_public: bool = False
 
 
+class StreamRoute(Struct, frozen=True):
+    """One call whose body is read, and answered, as it arrives; documented like the others."""
+
+    method: str
+    path: str
+    handler: StreamHandler
+    section: str
+    request: Any
+    response: Any
+    status: int = 200
+    query: Any = None
+    errors: tuple[int, ...] = (400, 401, 403)
+    is_public: bool = False
+
+
 class Shell(Struct, frozen=True):
     """What the routes of a listener run on."""
 
@@ -69,7 +95,7 @@ class Shell(Struct, frozen=True):
     observe: Observe
 
 
-def build_app(shell: Shell, routes: list[Route]) -> QuartTrio:
+def build_app(shell: Shell, routes: list[Route], streams: Sequence[StreamRoute] = ()) -> QuartTrio:
     """The application of a listener."""
     app = QuartTrio(f"jackpotd.{shell.name}", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = shell.body_bytes_max
@@ -87,6 +113,8 @@ def build_app(shell: Shell, routes: list[Route]) -> QuartTrio:
     )
     for route in routes:
         _add(app, shell, route)
+    for stream in streams:
+        _add_stream(app, shell, stream)
     _answer_errors(app, shell)
     return app
 
@@ -100,6 +128,46 @@ def _add(app: Quart, shell: Shell, route: Route) -> None:
         shell.observe(shell.name, route.path, outgoing.status, outgoing.code, seconds)
         return _response(outgoing)
 
+    _publish(app, view, route)
+
+
+def _add_stream(app: Quart, shell: Shell, route: StreamRoute) -> None:
+    async def view(**_path: str) -> Response:
+        incoming = _bare(shell)
+        try:
+            streamed = await route.handler(incoming, aiter(request.body))
+        except RequestRefused as refused:
+            return _response(refusal(refused, incoming))
+        response = Response(_StreamedBody(streamed), streamed.status)
+        response.timeout = None  # its length is the client's business
+        response.headers.pop("Content-Type", None)
+        response.headers.update(dict(streamed.headers))
+        return response
+
+    _publish(app, view, route)
+
+
+class _StreamedBody(ResponseBody):
+    """The chunks of an answer as Quart takes them."""
+
+    def __init__(self, streamed: Streamed) -> None:
+        self._chunks = streamed.chunks
+
+    async def __aenter__(self) -> AsyncIterator[bytes]:
+        return await self._chunks.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._chunks.__aexit__(kind, error, trace)
+
+
+def _publish(
+    app: Quart, view: Callable[..., Awaitable[Response]], route: Route | StreamRoute
+) -> None:
     view.__doc__ = route.handler.__doc__
     view.__name__ = f"{route.method.lower()}_{route.path}"
     app.add_url_rule(
@@ -111,7 +179,7 @@ def _add(app: Quart, shell: Shell, route: Route) -> None:
 
 
 def _documented(
-    view: Callable[..., Awaitable[Response]], route: Route
+    view: Callable[..., Awaitable[Response]], route: Route | StreamRoute
 ) -> Callable[..., Awaitable[Response]]:
     view = tag([route.section])(view)
     if route.request is not None:
@@ -134,10 +202,15 @@ async def _incoming(shell: Shell, path: Mapping[str, str]) -> Incoming:
     return replace(_bare(shell), body=body, path=path, query=request.args.to_dict())
 
 
+def _current() -> Request | Websocket:
+    """What is being answered: errors are rendered alike where a WebSocket was asked for."""
+    return websocket if has_websocket_context() else request
+
+
 def _bare(shell: Shell) -> Incoming:
     """A request without its body, as far as an error needs it."""
     return Incoming(
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers={name.lower(): value for name, value in _current().headers.items()},
         trace_id=str(uuid.uuid4()),
         received_ms=shell.clock(),
     )
@@ -158,15 +231,15 @@ def _answer_errors(app: Quart, shell: Shell) -> None:
 
     def respond(incoming: Incoming, code: str, message: str, status: int) -> Response:
         refused = RequestRefused(code, message, status=status)
-        outgoing = refuse(refused, incoming.headers.get("accept", ""))
         shell.observe(shell.name, "-", status, code, 0.0)
-        return _response(completed(outgoing, incoming))
+        return _response(refusal(refused, incoming))
 
     @app.errorhandler(HTTPException)
     async def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         code = _HTTP_CODES.get(status, "INVALID_REQUEST" if status < 500 else "SYSTEM_ERROR")
-        message = f"{request.method} {request.path}: {error.name}"
+        current = _current()
+        message = f"{current.method} {current.path}: {error.name}"
         if status == 413:
             message = f"the body is larger than {shell.body_bytes_max} bytes"
         response = respond(_bare(shell), code, message, status)
@@ -180,7 +253,6 @@ def _answer_errors(app: Quart, shell: Shell) -> None:
     async def defect(_error: Exception) -> Response:
         incoming = _bare(shell)
         _log.exception(
-            "request failed", listener=shell.name, path=request.path, trace_id=incoming.trace_id
+            "request failed", listener=shell.name, path=_current().path, trace_id=incoming.trace_id
         )
-        message = "the request failed; it is safe to repeat with its key"
-        return respond(incoming, "SYSTEM_ERROR", message, 500)
+        return respond(incoming, DEFECT.body.code, DEFECT.body.message, DEFECT.body.status_code)

@@ -5,7 +5,7 @@ journals a change, waits until it is durable, and only then shows it. A record h
 fold is "put it in its place".
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import trio
 from msgspec import Struct
@@ -17,6 +17,7 @@ from jackpotd.wire import catalog_records as records
 DEFAULT_CURRENCIES = "default"
 
 Change = Callable[["Catalog"], "list[records.CatalogEntity] | Rejection"]
+Publish = Callable[[int, bytes], Awaitable[None]]
 
 
 class Multipliers(Struct, frozen=True):
@@ -28,23 +29,31 @@ class Multipliers(Struct, frozen=True):
 
 
 class Catalog:
-    """Everything that is configured; entities are frozen, tables are replaced entry by entry."""
+    """Everything that is configured; entities are frozen, tables are replaced entry by entry.
+
+    `version` is the number of the last change in the catalog's journal.
+    """
 
     def __init__(self) -> None:
+        self.version = 0
         self.operators: dict[str, records.Operator] = {}
         self.sources: dict[tuple[str, str], records.Source] = {}
         self.templates: dict[tuple[str, str], records.Template] = {}
         self.instances: dict[str, records.InstanceEntry] = {}
+        self.placements: dict[str, int] = {}
         self.links: dict[str, tuple[str, ...]] = {}
         self.currencies: dict[str, Multipliers] = {}
         self.accounts: dict[str, records.Account] = {}
         self._sources_of: dict[str, tuple[str, ...]] = {}
+        self._brands: dict[str, frozenset[str]] = {}
 
     def apply(self, entity: records.CatalogEntity) -> None:
         """Puts an entity in its place."""
         match entity:
             case records.Operator():
                 self.operators[entity.id] = entity
+                enabled = [brand.id for brand in entity.brands if brand.enabled and entity.enabled]
+                self._brands[entity.id] = frozenset(f"{entity.id}:{each}" for each in enabled)
             case records.Source():
                 self.sources[entity.owner_id, entity.source_id] = entity
                 self._sources_of.clear()
@@ -52,6 +61,8 @@ class Catalog:
                 self.templates[entity.owner_id, entity.id] = entity
             case records.InstanceEntry():
                 self.instances[entity.instance_id] = entity
+            case records.Placement():
+                self.placements[entity.instance_id] = entity.worker
             case records.Links():
                 self.links[entity.instance_id] = entity.linked
             case records.Currencies():
@@ -61,13 +72,32 @@ class Catalog:
             case records.Account():
                 self.accounts[entity.username] = entity
 
+    def entities(self) -> Iterator[records.CatalogEntity]:
+        """Everything, as a copy has to apply it."""
+        yield from self.operators.values()
+        yield from self.sources.values()
+        yield from self.templates.values()
+        yield from self.instances.values()
+        for instance_id, worker in self.placements.items():
+            yield records.Placement(instance_id=instance_id, worker=worker)
+        for instance_id, linked in self.links.items():
+            yield records.Links(instance_id=instance_id, linked=linked)
+        for brand_id, known in self.currencies.items():
+            yield records.Currencies(
+                brand_id=brand_id,
+                base_currency=known.base_currency,
+                rates=dict(known.rates),
+                updated_ms=known.updated_ms,
+            )
+        yield from self.accounts.values()
+
+    def take_over(self, other: "Catalog") -> None:
+        """Becomes what the other one is, which must not be used any more."""
+        self.__dict__.update(other.__dict__)
+
     def brand_exists(self, brand: str) -> bool:
         """Whether `operator:brand` is a brand in service."""
-        operator_id, _, brand_id = brand.partition(":")
-        operator = self.operators.get(operator_id)
-        if operator is None or not operator.enabled:
-            return False
-        return any(known.id == brand_id and known.enabled for known in operator.brands)
+        return brand in self._brands.get(brand.partition(":")[0], ())
 
     def owner_exists(self, owner: str) -> bool:
         """Whether an owner path names an operator, or a brand of one."""
@@ -88,6 +118,17 @@ class Catalog:
         """The brand's own source of that id, else the operator's."""
         own = self.sources.get((brand, source_id))
         return own or self.sources.get((brand.partition(":")[0], source_id))
+
+    def ever_mapped(self, brand: str, source_id: str) -> tuple[list[str], list[str]]:
+        """The instances that a source gives to a brand, in their order; and all others that it ever gave, as far as
+        keys of that time live: those mapped formerly, and those of the operator's source under the brand's own.
+        """
+        found = [self.sources.get((at, source_id)) for at in (brand, brand.partition(":")[0])]
+        known = [source for source in found if source is not None]
+        now = [jackpot.instance_id for source in known[:1] for jackpot in source.jackpots]
+        others = [former.instance_id for source in known for former in source.former]
+        others += [jackpot.instance_id for source in known[1:] for jackpot in source.jackpots]
+        return now, others
 
     def sources_for(self, owner: str) -> list[records.Source]:
         """What a brand can contribute through; for an operator, everything at or below it."""
@@ -123,9 +164,11 @@ class CatalogOwner:
         self._journal = journal
         self._clock = clock
         self._lock = trio.Lock()
+        self.publish: Publish | None = None
 
     async def change(self, by: str, decide: Change) -> Rejection | None:
-        """Journals what `decide` makes of the catalog as it stands, and shows it once it is durable.
+        """Journals what `decide` makes of the catalog as it stands, and shows it once it is durable; returns when all
+        copies show it, too.
 
         Changes are taken one after another, so `decide` sees all that came before. All entities of one change are in
         one transaction of the journal.
@@ -137,12 +180,16 @@ class CatalogOwner:
             if outcome:
                 now_ms = self._clock()
                 change = records.Change(at_ms=now_ms, by=by, entities=tuple(outcome))
-                self._journal.stage(records.encode(change))
+                encoded = records.encode(change)
+                version = self._journal.stage(encoded)
                 # What is durable must be shown, so a caller that goes away does not keep it hidden.
                 with trio.CancelScope(shield=True):
                     await self._journal.durable()
-                for entity in outcome:
-                    self.catalog.apply(entity)
+                    for entity in outcome:
+                        self.catalog.apply(entity)
+                    self.catalog.version = version
+                    if self.publish is not None:
+                        await self.publish(version, encoded)
             return None
 
 
@@ -152,6 +199,7 @@ def replay(catalog: Catalog, log: Iterator[tuple[int, bytes]]) -> None:
         if seq:
             for entity in records.decode(data).entities:
                 catalog.apply(entity)
+            catalog.version = seq
 
 
 def _is_above(source: records.Source, brand: str) -> bool:

@@ -7,32 +7,25 @@ and skips what a row already reflects.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from functools import lru_cache
+from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from jackpotd.core import evolve as transitions
 from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, PotWon
-from jackpotd.core.split import allocation
-from jackpotd.core.state import UNKNOWN_PLAYER, Definition, Instance, Player, Pot
+from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
+from jackpotd.engine.cells import Cell, cell_of, definition_of, row_of
+from jackpotd.engine.moves import MoveRecord, Moves
 from jackpotd.engine.overlay import Overlay, PlayerCell
 from jackpotd.engine.ports import Keys, Rows
+from jackpotd.engine.received import ReceivedLinks
 from jackpotd.wire import records, rows
-from jackpotd.wire.catalog_records import compile_document
 
 
-class Cell:
-    """An instance as it stands; `created` is its birth record, which its row carries along."""
-
-    __slots__ = ("as_of", "created", "state")
-
-    def __init__(self, state: Instance, as_of: int, created: bytes) -> None:
-        self.state = state
-        self.as_of = as_of
-        self.created = created
-
-
-class Prepared(Struct, frozen=True):
+class Prepared(Struct, frozen=True, gc=False):
     """The states that follow from events, not yet in place."""
 
     state: Instance
@@ -40,22 +33,20 @@ class Prepared(Struct, frozen=True):
     player: Player
 
 
+KnownPlayer = tuple[bytes, Player]
+"""The key of a player's row, and the player as it stands."""
+
+
+DIGESTS_AT_HAND = 4096
+
+
+@lru_cache(maxsize=DIGESTS_AT_HAND)
 def key_digest(operator: str, key: str) -> bytes:
-    """The 16 bytes that stand for an idempotency key, which belongs to its operator."""
+    """The 16 bytes that stand for an idempotency key, which belongs to its operator.
+
+    Each request asks twice, at its claim and at its record, and little else happens in between.
+    """
     return hashlib.blake2b(f"{operator}\0{key}".encode(), digest_size=16).digest()
-
-
-def definition_of(created: records.Created) -> Definition:
-    """Who an instance is, from its birth record."""
-    return Definition(
-        instance_id=created.instance_id,
-        name=created.name,
-        owner_id=created.owner_id,
-        template_id=created.template_id,
-        template_owner_id=created.template_owner_id,
-        created_ms=created.at_ms,
-        rules=compile_document(created.template, list(created.brands)),
-    )
 
 
 class Fold:
@@ -65,25 +56,44 @@ class Fold:
         self.cells: dict[str, Cell] = {}
         self.overlay = Overlay(disk)
         self.propagations: dict[int, rows.PropagationRow] = {}
+        self.received = ReceivedLinks(self.overlay)
+        self.moves = Moves(self.overlay, self.cells, self.received)
         self.keys = keys
         self._changed: set[str] = set()
+        self._frozen_cells: list[Cell] = []
+        self._position = 0
 
     def load(self) -> int:
         """Takes up the rows on disk; returns the sequence number that all of them reflect."""
-        for _, data in self.overlay.scan(rows.INSTANCES):
-            cell = _cell_of(rows.decode(data))
-            self.cells[cell.state.definition.instance_id] = cell
-        for key, data in self.overlay.scan(rows.PROPAGATIONS):
-            self.propagations[int.from_bytes(key[1:], "big")] = rows.decode(data)
         for _, data in self.overlay.scan(rows.POSITION_KEY):
             position: rows.PositionRow = rows.decode(data)
-            return position.seq
-        return 0
+            self._position = position.seq
+        self.received.load()
+        self.moves.load()
+        for _, data in self.overlay.scan(rows.INSTANCES):
+            self._load_instance(rows.decode(data))
+        for key, data in self.overlay.scan(rows.PROPAGATIONS):
+            self.propagations[int.from_bytes(key[1:], "big")] = rows.decode(data)
+        return self._position
+
+    def _load_instance(self, row: rows.InstanceRow) -> None:
+        cell = cell_of(row, 0)
+        instance_id = cell.state.definition.instance_id
+        dropping = self.moves.droppings.get(instance_id)
+        # Rows go only after the checkpoint has reached the record that says so: before it, they are as they were.
+        if dropping is None or dropping.since_seq > self._position:
+            cell.order = rows.order_after_moves(self.moves.moves_of(instance_id))
+            self.cells[instance_id] = cell
 
     def player(self, instance_id: str, brand: str, player_id: str) -> Player:
         """A player's standing with an instance; the unknown player if there is none yet."""
-        found = self.overlay.player(rows.player_key(instance_id, brand, player_id))
-        return UNKNOWN_PLAYER if found is None else found.player
+        return self.known_player(instance_id, brand, player_id)[1]
+
+    def known_player(self, instance_id: str, brand: str, player_id: str) -> KnownPlayer:
+        """A player's standing with an instance, and where it is kept."""
+        key = rows.player_key(instance_id, brand, player_id)
+        found = self.overlay.player(key)
+        return key, UNKNOWN_PLAYER if found is None else found.player
 
     def create(self, seq: int, created: records.Created, encoded: bytes) -> None:
         """An instance is born."""
@@ -91,19 +101,22 @@ class Fold:
         self.cells[created.instance_id] = Cell(state, seq, encoded)
         self._changed.add(created.instance_id)
 
-    def prepare(self, cell: Cell, events: Sequence[InstanceEvent]) -> Prepared:
-        """The states after these events of one instance and one player; nothing changes."""
+    def prepare(
+        self, cell: Cell, events: Sequence[InstanceEvent], known: KnownPlayer | None = None
+    ) -> Prepared:
+        """The states after these events of one instance and one player; nothing changes.
+
+        `known` is the events' player, where the caller has looked it up already.
+        """
         state = cell.state
         player_key, player = None, UNKNOWN_PLAYER
         for event in events:
             state = transitions.evolve(state, event)
             if isinstance(event, Contributed | OptInChanged):
-                instance_id = state.definition.instance_id
-                player_key = rows.player_key(instance_id, event.brand, event.player_id)
-                found = self.overlay.player(player_key)
-                player = transitions.evolve_player(
-                    UNKNOWN_PLAYER if found is None else found.player, event
+                player_key, before = known or self.known_player(
+                    state.definition.instance_id, event.brand, event.player_id
                 )
+                player = transitions.evolve_player(before, event)
         return Prepared(state, player_key, player)
 
     def apply(
@@ -115,9 +128,9 @@ class Fold:
         if prepared.player_key is not None:
             self.overlay.put_player(prepared.player_key, PlayerCell(seq, prepared.player))
         if len(events) > 1:
-            self._put_winners(seq, prepared.state.definition.instance_id, events)
+            self._put_winners(seq + cell.order, prepared.state.definition.instance_id, events)
 
-    def _put_winners(self, seq: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
+    def _put_winners(self, order: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
         for place, event in enumerate(events):
             if isinstance(event, PotWon):
                 row = rows.WinnerRow(
@@ -128,7 +141,7 @@ class Fold:
                     paid=event.paid,
                     round_id=event.round_id,
                 )
-                self.overlay.put(rows.winner_key(instance_id, event.pot, seq, place), row)
+                self.overlay.put(rows.winner_key(instance_id, event.pot, order, place), row)
 
     def use_key(self, seq: int, request: records.Request) -> None:
         """A request's key, if it has one, now leads to this record."""
@@ -157,6 +170,11 @@ class Fold:
         self._put_propagation(cause, msgspec.structs.replace(before, results=results))
         return all(results)
 
+    def awaits(self, cause: int, place: int) -> bool:
+        """Whether a link has not answered yet, as far as this journal says."""
+        row = self.propagations.get(cause)
+        return row is not None and not row.results[place]
+
     def settlement(self, cause: int) -> records.Settled:
         """The record that closes a linked request."""
         row = self.propagations[cause]
@@ -164,27 +182,72 @@ class Fold:
 
     def settle(self, seq: int, settled: records.Settled) -> None:
         """A linked request has its whole answer, at this record."""
-        self.propagations.pop(settled.cause, None)
-        self.overlay.remove(rows.propagation_key(settled.cause))
-        if settled.key_digest is not None and seq > self.keys.covered_seq:
+        self._close(settled.cause)
+        if settled.key_digest is not None:
             self.keys.put(settled.key_digest, seq, settled.accepted_ms)
+
+    def _close(self, cause: int) -> None:
+        self.propagations.pop(cause, None)
+        self.overlay.remove(rows.propagation_key(cause))
 
     def _put_propagation(self, cause: int, row: rows.PropagationRow) -> None:
         self.propagations[cause] = row
         self.overlay.put(rows.propagation_key(cause), row)
 
+    def move(self, seq: int, record: MoveRecord) -> None:
+        """A step of an instance's move between workers is staged, at this record."""
+        self.moves.apply(seq, record)
+        if isinstance(record, records.Adopted):
+            self._changed.add(record.instance_id)
+        elif isinstance(record, records.Departed):
+            self._changed.discard(record.instance_id)
+
+    def forgotten(self, worker: int, causes: tuple[int, ...], below: int) -> records.Forgotten:
+        """The record by which this worker forgets what another one has settled."""
+        still = self.moves.departing() | self.moves.imports.keys()
+        return records.Forgotten(worker, causes, below, tuple(sorted(still)))
+
+    def forget(self, forgotten: records.Forgotten) -> None:
+        """Another worker has settled causes: what it was answered may go."""
+        self.received.forget(forgotten)
+
     def replay(self, seq: int, data: bytes) -> None:
         """Folds one record of the journal; what a row or the key index already reflects stays as it is."""
-        match records.decode(data):
-            case records.Created() as created:
-                if created.instance_id not in self.cells:
-                    self.create(seq, created, data)
-            case records.Entry() as entry:
-                self._replay_entry(seq, entry)
-            case records.LinkRefused() as refused:
-                self.link_answered(refused.cause, refused.place, seq)
-            case records.Settled() as settled:
-                self.settle(seq, settled)
+        record = records.decode(data)
+        if seq > self.keys.covered_seq:
+            self._replay_key(seq, record)
+        if seq <= self._position:
+            return
+        match record:
+            case records.Created():
+                if record.instance_id not in self.cells:
+                    self.create(seq, record, data)
+            case records.Entry():
+                self._replay_entry(seq, record)
+                self.received.answered(record, data)
+            case records.LinkRefused():
+                if record.worker is None:
+                    self.link_answered(record.cause, record.place, seq)
+                self.received.answered(record, data)
+            case records.RemoteAnswered():
+                self.link_answered(record.cause, record.place, seq)
+            case records.Settled():
+                self._close(record.cause)
+            case records.Forgotten():
+                self.forget(record)
+            case _:
+                self._replay_move(seq, record)
+
+    def _replay_move(self, seq: int, record: MoveRecord) -> None:
+        self.move(seq, record)
+        if isinstance(record, records.Dropped):
+            self._changed.discard(record.instance_id)
+
+    def _replay_key(self, seq: int, record: records.Record) -> None:
+        if isinstance(record, records.Entry) and record.request is not None:
+            self.use_key(seq, record.request)
+        elif isinstance(record, records.Settled) and record.key_digest is not None:
+            self.keys.put(record.key_digest, seq, record.accepted_ms)
 
     def _replay_entry(self, seq: int, entry: records.Entry) -> None:
         events = records.to_events(entry.events)
@@ -195,12 +258,10 @@ class Fold:
             cell.as_of = seq
             self._changed.add(entry.instance_id)
         self._replay_player(seq, entry.instance_id, events)
-        self._put_winners(seq, entry.instance_id, events)
-        if entry.request is not None and seq > self.keys.covered_seq:
-            self.use_key(seq, entry.request)
+        self._put_winners(seq + cell.order, entry.instance_id, events)
         if entry.links and entry.request is not None:
             self.open_propagation(seq, entry.links, entry.request)
-        if entry.cause is not None:
+        if entry.cause is not None and entry.worker is None:
             self.link_answered(entry.cause, entry.place, seq)
 
     def _replay_player(self, seq: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
@@ -215,20 +276,22 @@ class Fold:
                     self.overlay.put_player(key, PlayerCell(seq, after))
 
     def freeze(self) -> None:
-        """Ends a generation of changes: rows of changed instances join the others, for the checkpoint to write."""
-        for instance_id in self._changed:
-            cell = self.cells[instance_id]
-            self.overlay.put(rows.instance_key(instance_id), _row_of(cell))
-        self._changed.clear()
+        """Ends a generation of changes, for the checkpoint to write; whoever serves is not held up by it."""
         self.overlay.freeze()
+        self._frozen_cells = [copy(self.cells[instance_id]) for instance_id in self._changed]
+        self._changed.clear()
 
     def frozen(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The rows of the generation that was frozen last."""
-        return self.overlay.frozen()
+        """The rows of the generation that was frozen last; runs in the checkpoint's thread."""
+        for cell in self._frozen_cells:
+            instance_id = cell.state.definition.instance_id
+            yield rows.instance_key(instance_id), rows.encode(row_of(cell))
+        yield from self.overlay.frozen()
 
-    def forget_frozen(self) -> None:
-        """The frozen rows are on disk."""
-        self.overlay.forget_frozen()
+    def forget_frozen(self) -> list[dict[bytes, Any]]:
+        """The frozen rows are on disk; returns what held them, because to let go of many at once would take long."""
+        self._frozen_cells = []
+        return self.overlay.forget_frozen()
 
     @property
     def changed_rows(self) -> int:
@@ -245,46 +308,3 @@ def request_at(
     if not isinstance(entry, records.Entry) or entry.request is None:
         raise ValueError(f"record {cause} is no target's entry")
     return entry, entry.request
-
-
-def _row_of(cell: Cell) -> rows.InstanceRow:
-    state = cell.state
-    return rows.InstanceRow(
-        as_of=cell.as_of,
-        created=Raw(cell.created),
-        status=state.status,
-        version=state.version,
-        updated_ms=state.updated_ms,
-        pots=tuple(rows.PotRow(*msgspec.structs.astuple(pot)) for pot in state.pots),
-        carried=state.carried,
-        contributions=state.contributions,
-        contributed=state.contributed,
-        operator=state.operator,
-        deficit=state.deficit,
-        house=state.house,
-        payouts=state.payouts,
-    )
-
-
-def _cell_of(row: rows.InstanceRow) -> Cell:
-    created = records.decode(row.created)
-    if not isinstance(created, records.Created):
-        raise TypeError("an instance's row does not carry its birth record")
-    definition = definition_of(created)
-    pots = tuple(Pot(*msgspec.structs.astuple(pot)) for pot in row.pots)
-    state = Instance(
-        definition=definition,
-        plan=allocation(definition.rules, tuple(pot.is_open for pot in pots)),
-        status=row.status,
-        version=row.version,
-        updated_ms=row.updated_ms,
-        pots=pots,
-        carried=row.carried,
-        contributions=row.contributions,
-        contributed=row.contributed,
-        operator=row.operator,
-        deficit=row.deficit,
-        house=row.house,
-        payouts=row.payouts,
-    )
-    return Cell(state, row.as_of, bytes(row.created))

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.rules import Rules
 from jackpotd.engine.fold import Fold, key_digest, request_at
 from jackpotd.engine.messages import Accepted, Outcome, Pending, Taken
-from jackpotd.engine.ports import Clock, Journal
+from jackpotd.engine.places import Definitions
+from jackpotd.engine.ports import Clock, Journal, Read, Views
 from jackpotd.wire import records
 
 KEY_REUSED = Rejection(Code.IDEMPOTENCY_KEY_REUSED, "this key was used for a different request")
@@ -43,12 +45,23 @@ class Used(Struct, frozen=True):
 
 
 class KeyDesk:
-    """Hands out claims on keys and finds the answers of used ones."""
+    """Hands out claims on keys and finds the answers of used ones.
 
-    def __init__(self, fold: Fold, journal: Journal, clock: Clock) -> None:
+    Args:
+        fold: knows the keys in use.
+        journal: has their records.
+        clock: tells which keys have expired.
+        views: the keys of workers that instances here came from.
+    """
+
+    def __init__(
+        self, fold: Fold, journal: Journal, clock: Clock, views: Views | None = None
+    ) -> None:
         self._fold = fold
         self._journal = journal
         self._clock = clock
+        self._views = views
+        self.definitions: Definitions | None = None
         self._claims: dict[bytes, Claim] = {}
         self._freed: deque[Callable[[], None]] = deque()
         self._is_calling = False
@@ -72,10 +85,15 @@ class KeyDesk:
             # A link that was resumed after a start settles without a claim.
             self._journal.when_durable(retry)
             return None
+        used = None
         if seq is not None:
-            used = self._used(seq, operator, key, fingerprint)
-            if used is not None:
-                return used
+            used = self._used(seq, operator, key, fingerprint, self._journal.read)
+        if used is None and self._views is not None:
+            seen = self._views.find(digest, self._clock())
+            if seen is not None:
+                used = self._used(seen[0], operator, key, fingerprint, seen[1])
+        if used is not None:
+            return used
         claim = self._claims[digest] = Claim(self, digest)
         return claim
 
@@ -92,20 +110,21 @@ class KeyDesk:
             self._is_calling = False
 
     def _used(
-        self, seq: int, operator: str, key: str, fingerprint: bytes
+        self, seq: int, operator: str, key: str, fingerprint: bytes, read: Read
     ) -> Used | Rejection | None:
-        settled = self._record(seq)
+        """What a key has to be answered with that leads to this record of the journal that `read` reads."""
+        settled = _record(read, seq)
         cause = settled.cause if isinstance(settled, records.Settled) else seq
-        entry, request = request_at(self._journal.read, cause)
+        entry, request = request_at(read, cause)
         if (request.operator, request.key) != (operator, key):
             return None  # another key with the same digest: one in 2**64 pairs
         if request.fingerprint != fingerprint:
             return KEY_REUSED
-        outcomes: list[Outcome] = [self._taken(entry)]
+        outcomes: list[Outcome] = [self._taken(entry.instance_id, entry.events)]
         if isinstance(settled, records.Settled):
-            outcomes += [self._outcome(result) for result in settled.results]
+            outcomes += [self._outcome(_record(read, result)) for result in settled.results]
         else:
-            outcomes += [Pending(instance_id) for instance_id in entry.links]
+            outcomes += self._so_far(cause, entry, read)
         answer = Accepted(
             trace_id=request.trace_id,
             accepted_ms=request.accepted_ms,
@@ -116,21 +135,45 @@ class KeyDesk:
         )
         return Used(answer)
 
-    def _record(self, seq: int) -> records.Record:
-        data = self._journal.read(seq)
-        if data is None:
-            raise LookupError(f"the key index names record {seq}, which the journal does not have")
-        return records.decode(data)
+    def _so_far(self, cause: int, entry: records.Entry, read: Read) -> list[Outcome]:
+        """The links of a request that is not settled: what the journal has of their answers durably."""
+        row = None if read != self._journal.read else self._fold.propagations.get(cause)
+        if row is None:
+            return [Pending(instance_id) for instance_id in entry.links]
+        durable_seq = self._journal.committed_seq
+        return [
+            self._outcome(_record(read, seq)) if 0 < seq <= durable_seq else Pending(instance_id)
+            for instance_id, seq in zip(entry.links, row.results, strict=True)
+        ]
 
-    def _outcome(self, seq: int) -> Outcome:
-        match self._record(seq):
+    def _outcome(self, record: records.Record) -> Outcome:
+        match record:
             case records.LinkRefused() as refused:
                 return Rejection(Code(refused.code), refused.message)
+            case records.RemoteAnswered(events=None) as refused:
+                return Rejection(Code(refused.code), refused.message)
+            case records.RemoteAnswered(events=tuple(events)) as answered:
+                return self._taken(answered.instance_id, events)
             case records.Entry() as entry:
-                return self._taken(entry)
+                return self._taken(entry.instance_id, entry.events)
             case other:
-                raise TypeError(f"record {seq} is no link's answer but {type(other).__name__}")
+                raise TypeError(f"{type(other).__name__} is no link's answer")
 
-    def _taken(self, entry: records.Entry) -> Taken:
-        cell = self._fold.cells[entry.instance_id]
-        return Taken(entry.instance_id, tuple(records.to_events(entry.events)), cell.state.rules)
+    def _taken(self, instance_id: str, events: tuple[records.EventRecord, ...]) -> Taken:
+        return Taken(instance_id, tuple(records.to_events(events)), self._rules(instance_id))
+
+    def _rules(self, instance_id: str) -> Rules:
+        """The rules of an instance, wherever it lives."""
+        cell = self._fold.cells.get(instance_id)
+        if cell is not None:
+            return cell.state.rules
+        if self.definitions is None:
+            raise KeyError(instance_id)
+        return self.definitions.of(instance_id).rules
+
+
+def _record(read: Read, seq: int) -> records.Record:
+    data = read(seq)
+    if data is None:
+        raise LookupError(f"the key index names record {seq}, which the journal does not have")
+    return records.decode(data)

@@ -40,6 +40,11 @@ class Mailbox(Generic[T]):
         self._messages.append(message)
         self._arrived.set()
 
+    def take(self) -> deque[T]:
+        """All messages that are waiting, none of which the owner will see."""
+        messages, self._messages = self._messages, deque()
+        return messages
+
     async def drain(self) -> deque[T]:
         """All messages that are waiting; waits for the first."""
         await self._arrived.wait()

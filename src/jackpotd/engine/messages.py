@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from jackpotd.core.commands import Bet, ChangeStatus, OptIn
 from jackpotd.core.events import InstanceEvent
-from jackpotd.core.rejections import Rejection
+from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Instance
 
@@ -34,14 +34,14 @@ class Reply(Generic[T]):
         return self._value
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """Where a request is aimed: a source, to be resolved, or an instance."""
 
     kind: Literal["source", "instance"]
     id: str
 
 
-class ContributionRequest(Struct, frozen=True, kw_only=True):
+class ContributionRequest(Struct, frozen=True, gc=False, kw_only=True):
     """A contribution as an edge understood it; `fingerprint` stands for all that a repeat must have in common."""
 
     target: Target
@@ -70,7 +70,7 @@ class OptInRequest(Struct, frozen=True, kw_only=True):
     with_links: bool
 
 
-class Taken(Struct, frozen=True):
+class Taken(Struct, frozen=True, gc=False):
     """What one instance made of a request that it took."""
 
     instance_id: str
@@ -78,7 +78,7 @@ class Taken(Struct, frozen=True):
     rules: Rules
 
 
-class Pending(Struct, frozen=True):
+class Pending(Struct, frozen=True, gc=False):
     """A link that will be delivered but has not answered yet."""
 
     instance_id: str
@@ -87,7 +87,7 @@ class Pending(Struct, frozen=True):
 Outcome = Taken | Rejection | Pending
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """The answer to a contribution: the target's outcome first, then the links' in their order."""
 
     trace_id: str
@@ -98,8 +98,15 @@ class Accepted(Struct, frozen=True):
     is_replay: bool = False
 
 
+MOVED = Rejection(Code.OVERLOADED, "this jackpot has moved to another worker")
+"""Answered to the router by an instance that has left before it took a contribution: it is routed anew."""
+
 Answer = Callable[[Accepted | Rejection], None]
 """Told the outcome of a contribution, once it is durable, on the event loop; must not raise."""
+
+
+OptInAnswer = Callable[[Taken | Rejection | None], None]
+"""Told the outcome of an opt-in, once it is durable; None where another worker's instance took it."""
 
 
 class ContributeMessage(Struct, frozen=True):
@@ -113,20 +120,24 @@ class ContributeMessage(Struct, frozen=True):
 
 
 class LinkMessage(Struct, frozen=True):
-    """To a linked instance's actor: its part of a contribution that the target took at record `cause`."""
+    """To a linked instance's actor: its part of a contribution that the target took at record `cause`.
+
+    `worker` is the one whose journal holds the cause. None is this one, and says that the link is sent the first time.
+    """
 
     cause: int
     place: int
     bet: Bet
     rates: Mapping[str, int]
     can_debit: bool
+    worker: int | None = None
 
 
 class OptInMessage(Struct, frozen=True):
     """To an actor: an opt-in; the actor stamps the time."""
 
     command: OptIn
-    answer: Callable[[Taken | Rejection], None]
+    answer: OptInAnswer
 
 
 class StatusMessage(Struct, frozen=True):
@@ -136,4 +147,11 @@ class StatusMessage(Struct, frozen=True):
     answer: Callable[[Instance | Rejection], None]
 
 
-Message = ContributeMessage | LinkMessage | OptInMessage | StatusMessage
+class DepartMessage(Struct, frozen=True):
+    """To an actor: its instance moves to another worker; answered with the number of the record that says so."""
+
+    to_worker: int
+    answer: Callable[[int | Rejection], None]
+
+
+Message = ContributeMessage | LinkMessage | OptInMessage | StatusMessage | DepartMessage

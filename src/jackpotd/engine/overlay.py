@@ -6,7 +6,9 @@ read from memory, and changes gather in fresh tables.
 
 import heapq
 from collections.abc import Iterator
+from itertools import islice
 from operator import itemgetter
+from typing import Any
 
 from msgspec import Struct
 
@@ -14,8 +16,10 @@ from jackpotd.core.state import Player, PotCount
 from jackpotd.engine.ports import Rows
 from jackpotd.wire import rows
 
+DROPPED_AT_ONCE = 1000
 
-class PlayerCell(Struct, frozen=True):
+
+class PlayerCell(Struct, frozen=True, gc=False):
     """A player, and the last record that it reflects."""
 
     as_of: int
@@ -40,16 +44,45 @@ class Overlay:
         if found is not None:
             return found
         data = self._disk.get(key)
-        return None if data is None else _player_cell(rows.decode(data))
+        return None if data is None else player_cell(rows.decode(data))
 
     def put_player(self, key: bytes, cell: PlayerCell) -> None:
         self._players[key] = cell
+
+    def put_imported(self, key: bytes, row: rows.PlayerRow) -> None:
+        self._players[key] = player_cell(row)
 
     def put(self, key: bytes, row: rows.Row) -> None:
         self._others[key] = row
 
     def remove(self, key: bytes) -> None:
         self._others[key] = None
+
+    def fresh_players(self, prefix: bytes) -> Iterator[tuple[bytes, rows.PlayerRow]]:
+        """Players with a prefix that have changed; those of a replay from nothing are all there are."""
+        return (
+            (key, player_row(cell)) for key, cell in self._players.items() if key.startswith(prefix)
+        )
+
+    def fresh_rows(self, prefix: bytes) -> Iterator[tuple[bytes, rows.Row]]:
+        """Other rows with a prefix that have changed."""
+        return (
+            (key, row)
+            for key, row in self._others.items()
+            if row is not None and key.startswith(prefix)
+        )
+
+    def drop(self, key: bytes, prefixes: tuple[bytes, ...]) -> None:
+        """Removes a row and all with these prefixes, here and on disk; for replays, where nothing is frozen."""
+        for table in (self._players, self._others):
+            for name in [name for name in table if name == key or name.startswith(prefixes)]:
+                del table[name]
+        for prefix in prefixes:
+            on_disk = self._disk.scan(prefix)
+            while found := list(islice(on_disk, DROPPED_AT_ONCE)):
+                self._disk.write([(name, None) for name, _ in found])
+        if self._disk.get(key) is not None:
+            self._disk.write([(key, None)])
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Rows on disk with a prefix; used at start-up, when the overlay is empty."""
@@ -95,21 +128,23 @@ class Overlay:
         """The frozen rows as they go to disk; runs in the checkpoint's thread."""
         return _encoded(self._frozen_players, self._frozen_others)
 
-    def forget_frozen(self) -> None:
-        """The frozen rows are on disk."""
+    def forget_frozen(self) -> list[dict[bytes, Any]]:
+        """The frozen rows are on disk; returns the tables that held them."""
+        tables: list[dict[bytes, Any]] = [self._frozen_players, self._frozen_others]
         self._frozen_players, self._frozen_others = {}, {}
+        return tables
 
 
 def _encoded(
     players: dict[bytes, PlayerCell], others: dict[bytes, rows.Row | None]
 ) -> Iterator[tuple[bytes, bytes | None]]:
     for key, cell in players.items():
-        yield key, rows.encode(_player_row(cell))
+        yield key, rows.encode(player_row(cell))
     for key, row in others.items():
         yield key, None if row is None else rows.encode(row)
 
 
-def _player_row(cell: PlayerCell) -> rows.PlayerRow:
+def player_row(cell: PlayerCell) -> rows.PlayerRow:
     player = cell.player
     return rows.PlayerRow(
         as_of=cell.as_of,
@@ -122,7 +157,7 @@ def _player_row(cell: PlayerCell) -> rows.PlayerRow:
     )
 
 
-def _player_cell(row: rows.PlayerRow) -> PlayerCell:
+def player_cell(row: rows.PlayerRow) -> PlayerCell:
     player = Player(
         opted_in=row.opted_in,
         preferences=row.preferences,

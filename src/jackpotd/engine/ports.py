@@ -23,11 +23,14 @@ class Journal(Protocol):
 
 
 class Rows(Protocol):
-    """An ordered map of bytes to bytes; `write` is one durable transaction, None removes a row."""
+    """An ordered map of bytes to bytes; `write` is one durable transaction, None removes a row.
+
+    A scan goes over the keys with a prefix, or over those of them that come after a key.
+    """
 
     def get(self, key: bytes) -> bytes | None: ...
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]: ...
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]: ...
 
     def scan_down(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]: ...
 
@@ -43,6 +46,32 @@ class Keys(Protocol):
     def get(self, digest: bytes, now_ms: int) -> int | None: ...
 
     def put(self, digest: bytes, seq: int, at_ms: int) -> None: ...
+
+
+Read = Callable[[int], bytes | None]
+"""Reads a committed record of a journal."""
+
+
+class Views(Protocol):
+    """The keys of workers that instances here came from, read from their files."""
+
+    def find(self, digest: bytes, now_ms: int) -> tuple[int, Read] | None:
+        """The record that has used a key, and how the journal that has it is read."""
+        ...
+
+    async def open(self, worker: int, since_ms: int) -> None:
+        """Looks into a worker's keys from now on, for as long as keys of that time live."""
+        ...
+
+
+class NoViews:
+    """For a worker that no instance has moved to."""
+
+    def find(self, digest: bytes, now_ms: int) -> tuple[int, Read] | None:  # noqa: ARG002 - the port's shape
+        return None
+
+    async def open(self, worker: int, since_ms: int) -> None:  # noqa: ARG002 - the port's shape
+        raise RuntimeError("this worker has no neighbours")
 
 
 class Entropy(Protocol):

@@ -4,10 +4,9 @@ The key is claimed first, because a repeat is answered whatever has changed in b
 first of its jackpots that is Active and allows the player.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from functools import partial
-
-from msgspec import Struct
+from typing import Protocol
 
 from jackpotd.core import eligibility, rejections
 from jackpotd.core.commands import OptIn
@@ -16,14 +15,16 @@ from jackpotd.core.state import Instance, Status
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.idempotency import KEYLESS, Claim, Used
 from jackpotd.engine.messages import (
+    MOVED,
     Accepted,
     Answer,
     ContributeMessage,
     ContributionRequest,
+    OptInAnswer,
     OptInRequest,
     Reply,
-    Taken,
 )
+from jackpotd.engine.opt_ins import Gathering, OptInResult, by_openness
 from jackpotd.engine.shard import Shard
 
 # A request whose caller has gone away is in flight no more, but its records still wait for the disk.
@@ -31,34 +32,67 @@ RECORDS_PER_REQUEST_MAX = 4
 TOO_MANY_REQUESTS = Rejection(Code.OVERLOADED, "too many requests are in flight")
 
 
-class OptInResult(Struct, frozen=True):
-    """What each instance made of an opt-in: the target first, then its links; None where it was taken."""
+class Releasable(Protocol):
+    """A claim on a key, here or at several workers."""
 
-    instances: tuple[tuple[str, Rejection | None], ...]
+    def release(self) -> None: ...
 
 
-class _Serving:
-    """One contribution under way; called with its outcome."""
+class Serving:
+    """One contribution under way; called with its outcome. `hops` counts how often it was handed on."""
 
-    __slots__ = ("_answer", "_router", "claim", "instance_id", "request")
+    __slots__ = ("_answer", "_router", "claim", "hops", "instance_id", "request")
 
-    def __init__(self, router: "Router", request: ContributionRequest, answer: Answer) -> None:
+    def __init__(
+        self, router: "Router", request: ContributionRequest, answer: Answer, hops: int
+    ) -> None:
         self._router = router
         self._answer = answer
         self.request = request
-        self.claim = KEYLESS
+        self.hops = hops
+        self.claim: Releasable = KEYLESS
         self.instance_id = ""
 
     def begin(self) -> None:
         self._router.begin(self)
 
     def __call__(self, outcome: Accepted | Rejection) -> None:
+        if outcome is MOVED:
+            self._begin_anew()
+            return
         if outcome == rejections.JACKPOT_NOT_ACTIVE and self._router.served_elsewhere(self):
             return
         self._router.in_flight -= 1
         # Whoever waits for the key is answered after this one.
         self._answer(outcome)
         self.claim.release()
+
+    def _begin_anew(self) -> None:
+        claim, self.claim = self.claim, KEYLESS
+        self.instance_id = ""
+        self.hops += 1
+        claim.release()
+        self.begin()
+
+
+class Elsewhere(Protocol):
+    """The other workers, as the router sees them."""
+
+    def takes(self, serving: Serving) -> bool:
+        """Whether a contribution is theirs, or needs them for its key; they see to it then."""
+        ...
+
+    def contribute(self, serving: Serving) -> None:
+        """Sends a contribution whose key is claimed to the instance that was chosen for it."""
+        ...
+
+    def sketch(self, instance_id: str) -> Instance | None:
+        """An instance of theirs with its rules and its status as last announced; its amounts are not known here."""
+        ...
+
+    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
+        """To the owner of an instance; its answer calls back."""
+        ...
 
 
 class Router:
@@ -74,7 +108,15 @@ class Router:
         self._catalog = catalog
         self._shard = shard
         self._in_flight_max = requests_in_flight_max
+        self.elsewhere: Elsewhere | None = None
         self.in_flight = 0
+
+    @property
+    def room(self) -> int:
+        """How many more contributions may be taken just now; with none, the next one is refused."""
+        journal = self._shard.journal
+        waiting = journal.staged_seq - journal.committed_seq
+        return self._in_flight_max - max(self.in_flight, waiting // RECORDS_PER_REQUEST_MAX)
 
     async def contribute(self, request: ContributionRequest) -> Accepted | Rejection:
         """`submit`, for a task that waits for the outcome."""
@@ -82,18 +124,18 @@ class Router:
         self.submit(request, reply.resolve)
         return await reply.wait()
 
-    def submit(self, request: ContributionRequest, answer: Answer) -> None:
+    def submit(self, request: ContributionRequest, answer: Answer, hops: int = 0) -> None:
         """Serves a contribution, or answers a repeat of its key; `answer` is called when the outcome is durable."""
-        journal = self._shard.journal
-        waiting = journal.staged_seq - journal.committed_seq
-        if max(self.in_flight, waiting // RECORDS_PER_REQUEST_MAX) >= self._in_flight_max:
+        if self.room <= 0:
             answer(TOO_MANY_REQUESTS)
             return
         self.in_flight += 1
-        self.begin(_Serving(self, request, answer))
+        self.begin(Serving(self, request, answer, hops))
 
-    def begin(self, serving: _Serving) -> None:
+    def begin(self, serving: Serving) -> None:
         """Claims the key and sends the contribution to its owner; again where the key was busy."""
+        if self.elsewhere is not None and self.elsewhere.takes(serving):
+            return
         request = serving.request
         try:
             claim = self._shard.key_desk.claim(
@@ -109,10 +151,19 @@ class Router:
         if isinstance(claim, Used):
             serving(claim.answer)
         elif claim is not None:
-            refused = claim
-            self._shard.journal.when_durable(lambda: serving(refused))  # it reports states, too
+            self._refuse(serving, claim)
 
-    def served_elsewhere(self, serving: _Serving) -> bool:
+    def claimed(self, serving: Serving, claim: Releasable) -> None:
+        """Goes on with a contribution whose key is claimed wherever it might have been used."""
+        serving.claim = claim
+        refused = self._dispatch(serving)
+        if refused is not None:
+            self._refuse(serving, refused)
+
+    def _refuse(self, serving: Serving, refused: Rejection) -> None:
+        self._shard.journal.when_durable(lambda: serving(refused))  # it reports states, too
+
+    def served_elsewhere(self, serving: Serving) -> bool:
         """Whether the source resolves to another instance since this one stopped taking contributions, and takes it."""
         if serving.request.target.kind == "instance" or not serving.instance_id:
             return False
@@ -121,8 +172,8 @@ class Router:
             return False
         return self._dispatch(serving) is None
 
-    def _dispatch(self, serving: _Serving) -> Rejection | None:
-        """Sends a contribution to its instance, with what the actor has to know."""
+    def _dispatch(self, serving: Serving) -> Rejection | None:
+        """Sends a contribution to its instance."""
         request = serving.request
         if not self._catalog.brand_exists(request.bet.brand):
             return rejections.unsupported_brand(request.bet.brand)
@@ -133,47 +184,87 @@ class Router:
         if isinstance(state, Rejection):
             return state
         instance_id = serving.instance_id = state.definition.instance_id
+        if self.elsewhere is not None and instance_id not in self._shard.actors:
+            self.elsewhere.contribute(serving)
+        else:
+            self._deliver(instance_id, request, multipliers.rates, serving)
+        return None
+
+    def _deliver(
+        self,
+        instance_id: str,
+        request: ContributionRequest,
+        rates: Mapping[str, int],
+        answer: Answer,
+    ) -> None:
+        """Sends a contribution to an instance of this shard, with what its actor has to know."""
         message = ContributeMessage(
             request=request,
-            rates=multipliers.rates,
+            rates=rates,
             can_debit=self._shard.has_embedded_wallet,
             links=self._catalog.links.get(instance_id, ()) if request.with_links else (),
-            answer=serving,
+            answer=answer,
         )
         self._shard.contribute(instance_id, message)
-        return None
+
+    def take(self, instance_id: str, request: ContributionRequest, answer: Answer) -> None:
+        """Serves a contribution that another worker has chosen an instance for, and whose key it has claimed."""
+        multipliers = self._catalog.multipliers_for(request.bet.brand)
+        if multipliers is None:
+            answer(rejections.multipliers_not_found(request.bet.brand))
+        elif instance_id not in self._shard.actors:
+            answer(MOVED)
+        else:
+            self._deliver(instance_id, request, multipliers.rates, answer)
 
     def _contribution_target(self, request: ContributionRequest) -> Instance | Rejection:
         if request.target.kind == "instance":
             return self._instance(request.target.id)
-        candidates = self._mapped(request.bet.brand, request.target.id)
-        if isinstance(candidates, Rejection):
-            return candidates
-        active = [state for state in candidates if state.status is Status.ACTIVE]
-        if not active:
-            return rejections.JACKPOT_NOT_ACTIVE
-        for state in active:
+        bet, source_id = request.bet, request.target.id
+        source = self._catalog.source_for(bet.brand, source_id)
+        if source is None:
+            return Rejection(Code.GAME_NOT_FOUND, source_id)
+        is_mapped = is_active = False
+        for jackpot in source.jackpots:
+            state = self._known(jackpot.instance_id)
+            if state is None:
+                continue
+            is_mapped = True
+            if state.status is not Status.ACTIVE:
+                continue
+            is_active = True
             refused = eligibility.refusal(
                 state.rules,
-                brand=request.bet.brand,
-                country=request.bet.country,
-                segments=request.bet.segments,
-                vertical=request.bet.vertical,
+                brand=bet.brand,
+                country=bet.country,
+                segments=bet.segments,
+                vertical=bet.vertical,
             )
             if refused is None:
                 return state
-        return Rejection(Code.SOURCE_JACKPOTS_NOT_ALLOWED, request.target.id)
+        if is_active:
+            return Rejection(Code.SOURCE_JACKPOTS_NOT_ALLOWED, source_id)
+        if is_mapped:
+            return rejections.JACKPOT_NOT_ACTIVE
+        return Rejection(Code.SOURCE_JACKPOT_NOT_FOUND, source_id)
 
     def _instance(self, instance_id: str) -> Instance | Rejection:
-        state = self._shard.state(instance_id)
+        state = self._known(instance_id)
         return Rejection(Code.JACKPOT_NOT_FOUND, instance_id) if state is None else state
+
+    def _known(self, instance_id: str) -> Instance | None:
+        """An instance as it stands here, or what is known here of another worker's."""
+        state = self._shard.state(instance_id)
+        if state is None and self.elsewhere is not None:
+            return self.elsewhere.sketch(instance_id)
+        return state
 
     def _mapped(self, brand: str, source_id: str) -> list[Instance] | Rejection:
         """The instances of a source in the order of resolution."""
         source = self._catalog.source_for(brand, source_id)
         if source is None:
             return Rejection(Code.GAME_NOT_FOUND, source_id)
-        states = [self._shard.state(jackpot.instance_id) for jackpot in source.jackpots]
+        states = [self._known(jackpot.instance_id) for jackpot in source.jackpots]
         found = [state for state in states if state is not None]
         return found or Rejection(Code.SOURCE_JACKPOT_NOT_FOUND, source_id)
 
@@ -186,7 +277,8 @@ class Router:
     ) -> Instance | Rejection:
         """The instance that a reader of a source gets; parameters that are missing skip their check (§5).
 
-        Where none is Active, the first one that allows the reader, so that a front end can show its state.
+        Where none is Active, the first one that allows the reader, so that a front end can show its state. Of another
+        worker's it is a sketch.
         """
         candidates = self._mapped(brand, source_id)
         if isinstance(candidates, Rejection):
@@ -216,10 +308,13 @@ class Router:
             return
         instance_id = target.definition.instance_id
         links = self._catalog.links.get(instance_id, ()) if request.with_links else ()
-        gathering = _Gathering((instance_id, *links), answer)
+        gathering = Gathering((instance_id, *links), answer)
         for each in (instance_id, *links):
             command = self._opt_in_command(request, is_target=each == instance_id)
-            self._shard.opt_in(each, command, partial(gathering.put, each))
+            if self.elsewhere is not None and each not in self._shard.actors:
+                self.elsewhere.opt_in(each, command, partial(gathering.put, each))
+            else:
+                self._shard.opt_in(each, command, partial(gathering.put, each))
 
     def _opt_in_target(self, request: OptInRequest) -> Instance | Rejection:
         if request.target.kind == "instance":
@@ -227,7 +322,7 @@ class Router:
         candidates = self._mapped(request.brand, request.target.id)
         if isinstance(candidates, Rejection):
             return candidates
-        return next(_by_openness(candidates, request), candidates[0])
+        return next(by_openness(candidates, request), candidates[0])
 
     def _opt_in_command(self, request: OptInRequest, *, is_target: bool) -> OptIn:
         multipliers = self._catalog.multipliers_for(request.brand)
@@ -242,33 +337,3 @@ class Router:
             preferred_currency=request.preferred_currency if is_target else None,
             rates={} if multipliers is None else multipliers.rates,
         )
-
-
-class _Gathering:
-    """The outcomes of an opt-in, until all of them are there."""
-
-    __slots__ = ("_answer", "_instances", "_outcomes")
-
-    def __init__(
-        self, instances: tuple[str, ...], answer: Callable[[OptInResult | Rejection], None]
-    ) -> None:
-        self._instances = instances
-        self._answer = answer
-        self._outcomes: dict[str, Rejection | None] = {}
-
-    def put(self, instance_id: str, outcome: Taken | Rejection) -> None:
-        self._outcomes[instance_id] = outcome if isinstance(outcome, Rejection) else None
-        if len(self._outcomes) == len(self._instances):
-            self._answer(
-                OptInResult(tuple((each, self._outcomes[each]) for each in self._instances))
-            )
-
-
-def _by_openness(candidates: list[Instance], request: OptInRequest) -> Iterator[Instance]:
-    """Candidates for an opt-in by source: those that would receive the contributions first, then paused ones."""
-    for wanted in (Status.ACTIVE, Status.PAUSED):
-        for state in candidates:
-            if state.status is wanted and eligibility.may_see(
-                state.rules, brand=request.brand, country=request.country, segments=None
-            ):
-                yield state

@@ -14,18 +14,20 @@ from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Player
 from jackpotd.engine.actor import Actor, ActorStatistics
 from jackpotd.engine.catalog import Catalog
-from jackpotd.engine.fold import Cell, Fold
+from jackpotd.engine.cells import Cell
+from jackpotd.engine.fold import Fold
 from jackpotd.engine.idempotency import KeyDesk
 from jackpotd.engine.mailbox import MailboxFull
 from jackpotd.engine.messages import (
     ContributeMessage,
+    OptInAnswer,
     OptInMessage,
     Reply,
     StatusMessage,
-    Taken,
 )
-from jackpotd.engine.ports import Clock, Entropy, Journal
-from jackpotd.engine.propagation import LocalPropagation
+from jackpotd.engine.places import Definitions
+from jackpotd.engine.ports import Clock, Entropy, Journal, Views
+from jackpotd.engine.propagation import Propagation
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry
 from jackpotd.wire.rows import WinnerRow
@@ -42,7 +44,18 @@ class ShardStatistics(Struct, frozen=True):
 
 
 class Shard:
-    """The owner of a set of instances."""
+    """The owner of a set of instances.
+
+    Args:
+        fold: their state, recovered.
+        journal: where their records go.
+        clock: stamps what happens.
+        entropy: draws.
+        mailbox_length_max: the most messages that wait for one instance.
+        has_embedded_wallet: whether players' parts can be taken.
+        index: the worker's number; None is the only worker, which gives birth by itself to all that the catalog names.
+        views: the keys of workers that instances here came from.
+    """
 
     def __init__(
         self,
@@ -53,34 +66,45 @@ class Shard:
         *,
         mailbox_length_max: int,
         has_embedded_wallet: bool,
+        index: int | None = None,
+        views: Views | None = None,
     ) -> None:
         self.fold = fold
+        self.index = index
         self.has_embedded_wallet = has_embedded_wallet
         self.journal = journal
         self.actors: dict[str, Actor] = {}
-        self.key_desk = KeyDesk(fold, journal, clock)
+        self.key_desk = KeyDesk(fold, journal, clock, views)
         self._clock = clock
         self._entropy = entropy
         self._mailbox_length_max = mailbox_length_max
-        self._propagation = LocalPropagation(self.actors, fold, journal)
+        self.propagation = Propagation(self.actors, fold, journal)
+        self.told_of_start: Callable[[str], None] = lambda _instance_id: None
+        self.told_of_removal: Callable[[str], None] = lambda _instance_id: None
         self._nursery: trio.Nursery | None = None
 
     async def run(
         self, catalog: Catalog, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Runs every actor; resumes links that a crash cut off. Expects a fold that was recovered."""
+        """Runs every actor; resumes links that a crash cut off. Expects a fold that was recovered.
+
+        With several workers, neither births nor links: the edge and the node know when.
+        """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            for cell in self.fold.cells.values():
-                self._start(cell)
-            for entry in catalog.instances.values():
-                if entry.instance_id not in self.actors:
+            definitions = Definitions(catalog)
+            self.key_desk.definitions = self.propagation.definitions = definitions
+            for cell in list(self.fold.cells.values()):
+                self.start(cell)
+            if self.index is None:
+                for entry in catalog.instances.values():
                     self._give_birth(entry)
-            self._propagation.resume(catalog, can_debit=self.has_embedded_wallet)
+                self.propagation.resume(catalog, can_debit=self.has_embedded_wallet)
             task_status.started()
             await trio.sleep_forever()
 
-    def _start(self, cell: Cell) -> None:
+    def start(self, cell: Cell) -> None:
+        """Runs an actor for an instance."""
         if self._nursery is None:
             raise RuntimeError("the shard does not run")
         actor = Actor(
@@ -89,13 +113,21 @@ class Shard:
             journal=self.journal,
             clock=self._clock,
             entropy=self._entropy,
-            propagation=self._propagation,
+            propagation=self.propagation,
             mailbox_length_max=self._mailbox_length_max,
         )
         self.actors[actor.instance_id] = actor
         self._nursery.start_soon(actor.run, name=f"actor {actor.instance_id}")
+        self.told_of_start(actor.instance_id)
+
+    def remove(self, instance_id: str) -> None:
+        """Knows an actor no more."""
+        if self.actors.pop(instance_id, None) is not None:
+            self.told_of_removal(instance_id)
 
     def _give_birth(self, entry: InstanceEntry) -> None:
+        if entry.instance_id in self.actors:
+            return
         created = records.Created(
             at_ms=entry.created_ms,
             instance_id=entry.instance_id,
@@ -110,12 +142,11 @@ class Shard:
         )
         encoded = records.encode(created)
         self.fold.create(self.journal.stage(encoded), created, encoded)
-        self._start(self.fold.cells[entry.instance_id])
+        self.start(self.fold.cells[entry.instance_id])
 
     async def create(self, entry: InstanceEntry) -> Instance:
         """An instance that the catalog has just taken in; returns when its birth is durable."""
-        if entry.instance_id not in self.actors:
-            self._give_birth(entry)
+        self._give_birth(entry)
         await self.journal.durable()
         return self.fold.cells[entry.instance_id].state
 
@@ -151,9 +182,7 @@ class Shard:
         """To the owner of an instance; its answer calls back."""
         self._post(instance_id, message)
 
-    def opt_in(
-        self, instance_id: str, command: OptIn, answer: Callable[[Taken | Rejection], None]
-    ) -> None:
+    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
         """To the owner of an instance; its answer calls back."""
         self._post(instance_id, OptInMessage(command, answer))
 

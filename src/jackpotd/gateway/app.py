@@ -1,6 +1,6 @@
 """The gateway's routes (contract §2-5): which path is served by which handler, and how it is documented."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct
 from quart_trio import QuartTrio
@@ -10,6 +10,7 @@ from jackpotd.edge.exchange import (
     Handler,
     Incoming,
     Outgoing,
+    StreamHandler,
     answer,
     awaited,
     json_body,
@@ -17,10 +18,11 @@ from jackpotd.edge.exchange import (
 from jackpotd.edge.guard import Guard
 from jackpotd.edge.public import public_routes
 from jackpotd.edge.sessions import Sessions
-from jackpotd.edge.shell import Route, Shell, build_app
+from jackpotd.edge.shell import Route, Shell, StreamRoute, build_app
 from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.owners import Owners
 from jackpotd.engine.router import Router
-from jackpotd.engine.shard import Shard
+from jackpotd.gateway.batches import Batches
 from jackpotd.gateway.contributions import Contributions
 from jackpotd.gateway.opt_ins import OptIns
 from jackpotd.gateway.reads import InstanceQuery, Reads, SourcesQuery, WinnersQuery
@@ -33,11 +35,14 @@ class GatewayParts(Struct, frozen=True):
 
     catalog: Catalog
     router: Router
-    shard: Shard
+    owners: Owners
     guard: Guard
     sessions: Sessions
     is_healthy: Callable[[], bool]
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], Awaitable[bytes]]
+    clock: Callable[[], int]
+    new_id: Callable[[], str]
+    body_bytes_max: int
     list_limit_max: int
     is_loopback: bool
 
@@ -56,13 +61,24 @@ def direct_routes(parts: GatewayParts) -> dict[tuple[str, str], DirectHandler]:
     }
 
 
+def stream_routes(parts: GatewayParts) -> dict[tuple[str, str], StreamHandler]:
+    """The calls that are read and answered as they arrive: batches."""
+    batches = Batches(
+        Contributions(parts.router, parts.guard),
+        clock=parts.clock,
+        new_id=parts.new_id,
+        element_bytes_max=parts.body_bytes_max,
+    )
+    return {("POST", "/v2/jackpots/contribute/batch"): batches.serve}
+
+
 def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
     """The gateway's application, with all routes: HTTP/2 clients reach the direct ones through it."""
     direct = {path: awaited(handler) for (_, path), handler in direct_routes(parts).items()}
     reads = Reads(
         parts.catalog,
         parts.router,
-        parts.shard,
+        parts.owners,
         parts.guard,
         list_limit_max=parts.list_limit_max,
     )
@@ -73,6 +89,18 @@ def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
             *_opt_in_routes(direct),
             *_read_routes(reads),
             *_public_routes(parts),
+        ],
+        [
+            StreamRoute(
+                method,
+                path,
+                handler,
+                "Contribution",
+                list[wire.ContributionV2],
+                list[wire.BatchAnswer],
+                errors=(400, 401, 403, 415),
+            )
+            for (method, path), handler in stream_routes(parts).items()
         ],
     )
 

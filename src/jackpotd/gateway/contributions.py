@@ -7,7 +7,7 @@ from the same events by the same code, so a repeat with `Prefer: return=represen
 import hashlib
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -53,6 +53,7 @@ _SOURCE_V1 = codec.decoder(wire.SourceContributionV1)
 _INSTANCE_V1 = codec.decoder(wire.InstanceContributionV1)
 _V2 = codec.decoder(wire.ContributionV2)
 _FINGERPRINT = msgspec.json.Encoder()
+_NO_WIN = codec.amount(0)
 
 
 class Contributions:
@@ -176,19 +177,23 @@ def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
     contributed = taken.events[0]
     if not isinstance(contributed, Contributed):
         raise TypeError("a contribution's first event is the contribution")
-    wins = [event for event in taken.events if isinstance(event, PotWon)]
-    highest = max(wins, key=lambda won: won.paid, default=None)
+    win_amount, win_pot_id = _NO_WIN, None
+    if len(taken.events) > 1:
+        wins = [event for event in taken.events if isinstance(event, PotWon)]
+        win_amount = codec.amount(sum(won.win for won in wins))
+        highest = max(wins, key=lambda won: won.paid, default=None)
+        win_pot_id = None if highest is None else taken.rules.pots[highest.pot].id
     return wire.ContributionAnswer(
-        instance_id=taken.instance_id,
-        timestamp=contributed.at_ms,
-        gameround_id=contributed.round_id,
-        win_amount=codec.amount(sum(won.win for won in wins)),
-        win_pot_id=None if highest is None else taken.rules.pots[highest.pot].id,
-        tickets_awarded=None,
-        win_withheld=False,
-        contribution_currency=contributed.currency,
-        contribution_amount=codec.amount(contributed.amount),
-        metadata=metadata,
+        taken.instance_id,
+        contributed.at_ms,
+        contributed.round_id,
+        win_amount,
+        win_pot_id,
+        None,  # no ticket
+        False,  # not withheld
+        contributed.currency,
+        codec.amount(contributed.amount),
+        metadata,
     )
 
 
@@ -211,24 +216,28 @@ def _from_v1(
 ) -> ContributionRequest:
     operator, _, _ = message.brand_id.partition(":")
     _check(message.player_id, "$.player_id", message.callback, "$.callback")
-    return _request(
-        request,
+    key = _key(message.idempotency_key, "$.idempotency_key")
+    bet = Bet(
+        brand=message.brand_id,
+        player_id=message.player_id,
+        country=message.player_country,
+        segments=segments,
+        vertical=None,
+        currency=message.currency,
+        wager=message.base_wager.units,
+        source_id=_source_id(target),
+        reference_type="gameround",
+        reference_id=message.gameround_id,
+    )
+    return ContributionRequest(
         target=target,
         operator=operator,
-        bet=Bet(
-            brand=message.brand_id,
-            player_id=message.player_id,
-            country=message.player_country,
-            segments=segments,
-            vertical=None,
-            currency=message.currency,
-            wager=message.base_wager.units,
-            source_id=_source_id(target),
-            reference_type="gameround",
-            reference_id=message.gameround_id,
-        ),
+        bet=bet,
         with_links=False,
-        key=_key(message.idempotency_key, "$.idempotency_key"),
+        key=key,
+        fingerprint=_fingerprint(key, target, operator, bet, with_links=False),
+        trace_id=request.trace_id,
+        accepted_ms=request.received_ms,
         api_version=1,
         metadata=_opaque(message.metadata, "$.metadata"),
         event_metadata=_opaque(message.event_metadata, "$.event_metadata"),
@@ -241,24 +250,29 @@ def _from_v2(message: wire.ContributionV2, request: Incoming) -> ContributionReq
     target = Target(message.target.type, message.target.id)
     player = message.player
     _check(player.id, "$.player.id", options.callback, "$.options.callback")
-    return _request(
-        request,
+    key = _key(options.idempotency_key, "$.options.idempotency_key")
+    with_links = options.allow_linked_contributions is not False
+    bet = Bet(
+        f"{operator}:{player.brand_id}",
+        player.id,
+        player.country,
+        None if player.segments is None else tuple(player.segments),
+        options.vertical_id,
+        message.base_wager.currency,
+        message.base_wager.value.units,
+        _source_id(target),
+        message.source.type,
+        message.source.id,
+    )
+    return ContributionRequest(
         target=target,
         operator=operator,
-        bet=Bet(
-            brand=f"{operator}:{player.brand_id}",
-            player_id=player.id,
-            country=player.country,
-            segments=None if player.segments is None else tuple(player.segments),
-            vertical=options.vertical_id,
-            currency=message.base_wager.currency,
-            wager=message.base_wager.value.units,
-            source_id=_source_id(target),
-            reference_type=message.source.type,
-            reference_id=message.source.id,
-        ),
-        with_links=options.allow_linked_contributions is not False,
-        key=_key(options.idempotency_key, "$.options.idempotency_key"),
+        bet=bet,
+        with_links=with_links,
+        key=key,
+        fingerprint=_fingerprint(key, target, operator, bet, with_links=with_links),
+        trace_id=request.trace_id,
+        accepted_ms=request.received_ms,
         api_version=2,
         metadata=_opaque(message.metadata, "$.metadata"),
         event_metadata=_opaque(message.event_metadata, "$.event_metadata"),
@@ -279,21 +293,24 @@ def _source_id(target: Target) -> str | None:
     return target.id if target.kind == "source" else None
 
 
-def _request(incoming: Incoming, **fields: Any) -> ContributionRequest:
-    return ContributionRequest(
-        **fields,
-        fingerprint=_fingerprint(
-            fields["target"], fields["operator"], fields["bet"], with_links=fields["with_links"]
-        ),
-        trace_id=incoming.trace_id,
-        accepted_ms=incoming.received_ms,
-    )
-
-
-def _fingerprint(target: Target, operator: str, bet: Bet, *, with_links: bool) -> bytes:
+def _fingerprint(
+    key: str | None, target: Target, operator: str, bet: Bet, *, with_links: bool
+) -> bytes:
     """What a repeat must have in common with the first request; tokens, segments and metadata may differ."""
-    common = [target.kind, target.id, operator, bet.brand, bet.player_id, bet.wager, bet.currency]
-    common += [bet.reference_type, bet.reference_id, with_links]
+    if key is None:
+        return b""
+    common = (
+        target.kind,
+        target.id,
+        operator,
+        bet.brand,
+        bet.player_id,
+        bet.wager,
+        bet.currency,
+        bet.reference_type,
+        bet.reference_id,
+        with_links,
+    )
     return hashlib.blake2b(_FINGERPRINT.encode(common), digest_size=16).digest()
 
 
@@ -318,6 +335,8 @@ def _key(key: str | None, path: str) -> str | None:
 
 def _opaque(value: Raw, path: str) -> Raw:
     """Opaque JSON, as a copy: what was decoded is a view into the request's body."""
+    if value is codec.NULL:
+        return value
     data = bytes(value)
     if len(data) > METADATA_BYTES_MAX:
         raise invalid(path, f"is longer than {METADATA_BYTES_MAX} bytes")

@@ -15,7 +15,8 @@ from jackpotd.edge.exchange import (
 from jackpotd.edge.exchange import answer as json_answer
 from jackpotd.edge.guard import Guard, require_reach
 from jackpotd.engine.messages import OptInRequest, Target
-from jackpotd.engine.router import OptInResult, Router
+from jackpotd.engine.opt_ins import OptInResult
+from jackpotd.engine.router import Router
 from jackpotd.gateway.contributions import check_player_id, operator_of
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import codec

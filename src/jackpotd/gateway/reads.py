@@ -1,12 +1,8 @@
 """Reads of the gateway: sources, the instance behind a source, winners, currencies (contract §5).
 
-What is reported is durable: a read looks at the state in memory, then waits for the commit that covers it.
+What is reported is durable: a read asks the instance's owner, which waits for the commit that covers what it tells.
 """
 
-from collections.abc import Iterator
-
-import trio
-import trio.lowlevel
 from msgspec import Struct
 
 from jackpotd.core import money
@@ -22,8 +18,8 @@ from jackpotd.edge.exchange import (
 )
 from jackpotd.edge.guard import Guard, forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.owners import Owners
 from jackpotd.engine.router import Router
-from jackpotd.engine.shard import Shard
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec, rows
 from jackpotd.wire import gateway_messages as wire
@@ -31,7 +27,7 @@ from jackpotd.wire.errors import RequestRefused
 from jackpotd.wire.rendering import contribution_type, source_answer
 
 WINNERS_DEFAULT = 10
-ROWS_AT_ONCE_MAX = 256
+LOOKS_MAX = 3
 
 
 class SourcesQuery(Struct, frozen=True):
@@ -58,11 +54,17 @@ class Reads:
     """The handlers of the gateway's reads."""
 
     def __init__(
-        self, catalog: Catalog, router: Router, shard: Shard, guard: Guard, *, list_limit_max: int
+        self,
+        catalog: Catalog,
+        router: Router,
+        owners: Owners,
+        guard: Guard,
+        *,
+        list_limit_max: int,
     ) -> None:
         self._catalog = catalog
         self._router = router
-        self._shard = shard
+        self._owners = owners
         self._guard = guard
         self._list_limit_max = list_limit_max
 
@@ -106,31 +108,41 @@ class Reads:
         """Get the instance that a source gives to a player, with the player's opt-in status if one is named."""
         principal = self._reader(request)
         brand = self._brand(principal, request)
-        segments = tuple(part for part in request.query.get("segments", "").split(",") if part)
-        state = self._router.visible_instance(
-            request.path["source_id"],
-            brand,
-            request.query.get("country_code") or None,
-            segments or None,
-        )
-        if isinstance(state, Rejection):
-            raise refused_by(state)
-        player_id = request.query.get("player_id")
-        status = None
-        if player_id:
-            player = self._shard.player(state.definition.instance_id, brand, player_id)
-            status = _opt_in_status(state, brand, player_id, player)
-        result = answer(_instance_answer(state, status))
-        await self._shard.durable()
-        return result
+        player_id = request.query.get("player_id") or ""
+        state, player = await self._visible(request, brand, player_id)
+        status = _opt_in_status(state, brand, player_id, player) if player_id else None
+        return answer(_instance_answer(state, status))
 
-    def _seen_instance(self, request: Incoming) -> Instance:
+    async def _visible(
+        self, request: Incoming, brand: str, player_id: str
+    ) -> tuple[Instance, Player]:
+        """The instance that a source gives, and the player's standing with it."""
+        segments = tuple(part for part in request.query.get("segments", "").split(",") if part)
+        looks = 0
+        while True:
+            looks += 1
+            seen = self._router.visible_instance(
+                request.path["source_id"],
+                brand,
+                request.query.get("country_code") or None,
+                segments or None,
+            )
+            if isinstance(seen, Rejection):
+                raise refused_by(seen)
+            found = await self._owners.standing(seen.definition.instance_id, brand, player_id)
+            if isinstance(found, Rejection):
+                raise refused_by(found)
+            # With another status than was known here, the source may give another instance.
+            if found[0].status is seen.status or looks == LOOKS_MAX:
+                return found
+
+    async def _seen_instance(self, request: Incoming) -> Instance:
         """The instance of the path, if the caller owns it or one of its brands takes part."""
         principal = self._reader(request)
         instance_id = request.path["instance_id"]
-        state = self._shard.state(instance_id)
-        if state is None:
-            raise RequestRefused(Code.JACKPOT_NOT_FOUND, instance_id)
+        state = await self._owners.instance(instance_id)
+        if isinstance(state, Rejection):
+            raise refused_by(state)
         owner = state.definition.owner_id
         if not any(principal.reaches(path) for path in (owner, *state.rules.allowed_brands)):
             raise forbidden(f"reach {instance_id}")
@@ -141,39 +153,26 @@ class Reads:
 
     async def latest_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of an instance, over all pots."""
-        state = self._seen_instance(request)
-        rows_down = self._shard.winners_down(state.definition.instance_id)
-        found = await self._some_winners(request, state, rows_down)
-        await self._shard.durable()
-        return answer(found)
+        state = await self._seen_instance(request)
+        return answer(await self._some_winners(request, state, None))
 
     async def pot_winners(self, request: Incoming) -> Outgoing:
         """List the latest winners of each pot of an instance; the limit is for each pot."""
-        state = self._seen_instance(request)
+        state = await self._seen_instance(request)
         found = {}
         for index, pot in enumerate(state.rules.pots):
-            rows_down = self._shard.pot_winners_down(state.definition.instance_id, index)
-            found[pot.id] = await self._some_winners(request, state, rows_down)
-        await self._shard.durable()
+            found[pot.id] = await self._some_winners(request, state, index)
         return answer(found)
 
     async def _some_winners(
-        self, request: Incoming, state: Instance, rows_down: Iterator[rows.WinnerRow]
+        self, request: Incoming, state: Instance, pot: int | None
     ) -> list[wire.WinnerAnswer]:
-        """The first winners of a brand, or of all; a brand that wins rarely must not hold up the contributions."""
         limit = integer(request, "limit", WINNERS_DEFAULT, 0, self._list_limit_max)
-        brand = request.query.get("brand_id")
-        found: list[wire.WinnerAnswer] = []
-        if not limit:
-            return found
-        for seen, row in enumerate(rows_down, 1):
-            if not brand or row.brand == brand:
-                found.append(_winner_answer(state, row))
-                if len(found) == limit:
-                    break
-            if seen % ROWS_AT_ONCE_MAX == 0:
-                await trio.lowlevel.checkpoint()
-        return found
+        brand = request.query.get("brand_id") or ""
+        found = await self._owners.winners(state.definition.instance_id, pot, brand, limit)
+        if isinstance(found, Rejection):
+            raise refused_by(found)
+        return [_winner_answer(state, row) for row in found]
 
     async def currencies(self, request: Incoming) -> Outgoing:
         """Get the multipliers of a brand; the default ones where it has none of its own."""

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from jackpotd.journal.key_runs import JobStopped
+from jackpotd.journal.key_merge import JobStopped
 from jackpotd.journal.keys import KeyIndex
 
 
@@ -34,13 +34,19 @@ class KeyUpkeep:
         await _work(self._index.begin_flush(seq), self._index.end_flush)
 
     async def tidy(self) -> None:
-        """Drops what has expired and merges what has become small pieces."""
+        """Drops what has expired, merges what has become small pieces, and keeps the filter sharp."""
         now_ms = self._clock()
         await _work(self._index.begin_expire(now_ms), self._index.end_expire)
         await _work(self._index.begin_merge(now_ms), self._index.end_merge)
+        await self.absorb()
+
+    async def absorb(self) -> None:
+        """Takes up what the filter does not know yet, as after a start, when it knows nothing."""
+        await _work(self._index.begin_absorb(), self._index.end_absorb)
 
     async def run(self, interval_s: float) -> None:
         """Tidies at each interval until cancelled."""
+        await self.absorb()
         while True:
             await trio.sleep(interval_s)
             await self.tidy()

@@ -9,13 +9,14 @@ What the manifest names is complete and on stable storage; a file that it does n
 of a crash and is removed. Background work has one shape: `begin_…` plans on the event loop,
 `write()` works and publishes in a worker thread, `end_…` swaps on the event loop, `release()` frees
 what was replaced in a worker thread. Where `write()` fails, the old files stand; it may be called
-again. One flush and one merge or expiry may be under way at a time, beside each other.
+again. One flush and one merge, expiry or absorption may be under way at a time, beside each other.
+
+A filter in memory (`key_filter`) answers for all runs that it has taken up; one that it does not
+know yet, as all are after a start, is asked by itself. Without it every answer would be the same.
 
 Never here: the clock, the journal, the meaning of a digest, threads of its own, or a Trio call.
 """
 
-import fcntl
-import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -25,24 +26,27 @@ from typing import Self
 
 import msgspec
 
+from jackpotd.journal.key_directory import lock_directory, open_published, tidy
+from jackpotd.journal.key_filter import MASKS, WORD_BYTES, KeyFilter
+from jackpotd.journal.key_jobs import (
+    Absorption,
+    Compaction,
+    Flush,
+    Place,
+    new_shards,
+    runs_to_merge,
+)
+from jackpotd.journal.key_manifest import (
+    MANIFEST_FORMAT,
+    Manifest,
+    ManifestFile,
+)
 from jackpotd.journal.key_runs import (
     AT_BITS,
     AT_MS_MAX,
     DIGEST_BYTES,
-    MANIFEST_FORMAT,
-    MANIFEST_NAME,
     PREFIX_BYTES,
-    VALUE_BYTES,
-    KeyIndexDamaged,
-    Manifest,
-    ManifestFile,
-    Pace,
     Run,
-    RunEntry,
-    RunWriter,
-    merge_runs,
-    sync_directory,
-    write_manifest,
 )
 
 SEQ_MAX = (1 << 63) - 1
@@ -51,16 +55,7 @@ BUCKETS_PER_RETENTION = 6
 # A bucket is merged into one run when this part of the next one has passed: no flush still has
 # keys for it by then.
 CLOSING_PARTS = 8
-RUNS_MERGED_MIN = 4
 BACKGROUND_SHARE = 0.25  # of one core, while a job is under way
-OPEN_ATTEMPTS_MAX = 20
-SHARD_BITS = 8  # the memory table, by first byte: no resize, sort or release of a part takes long
-
-_Shards = tuple[dict[bytes, int], ...]
-
-
-class KeyIndexInUse(Exception):
-    """Another writer holds the directory."""
 
 
 class KeyStatistics(msgspec.Struct, frozen=True):
@@ -72,131 +67,8 @@ class KeyStatistics(msgspec.Struct, frozen=True):
     runs: int
     file_bytes: int
     index_bytes: int  # the part of the files that is held in memory
-
-
-class Place:
-    """What every job works with: where files go, what they are called, how fast to go."""
-
-    def __init__(self, directory: Path, manifest: Manifest, background_share: float) -> None:
-        self.directory = directory
-        self.manifest_file = ManifestFile(directory, manifest)
-        self.bucket_ms = manifest.bucket_ms
-        self._numbers = itertools.count(manifest.next_number)
-        self._background_share = background_share
-        self.is_stopped = False
-
-    def next_number(self) -> int:
-        return next(self._numbers)
-
-    def pace(self) -> Pace:
-        return Pace(self._background_share, lambda: self.is_stopped)
-
-
-class Flush:
-    """The memory table on its way into run files, one for each time bucket it has keys of."""
-
-    def __init__(self, place: Place, shards: _Shards, seq: int) -> None:
-        self.seq = seq
-        self.shards = shards
-        self.added: tuple[Run, ...] = ()
-        self.later: dict[bytes, int] = {}
-        self.written = False
-        self._place = place
-        self._value_limit = (seq + 1) << AT_BITS
-
-    def write(self) -> None:
-        """In a worker thread: write, sync and publish the runs."""
-        place = self._place
-        entries = self._write_runs(place.pace())
-        sync_directory(place.directory)
-        self.added = tuple(Run(place.directory, entry) for entry in entries)
-        place.manifest_file.publish(added=self.added, covered_seq=self.seq)
-        self.written = True
-
-    def _write_runs(self, pace: Pace) -> list[RunEntry]:
-        counts, newest_at_ms = self._survey(pace)
-        with ExitStack() as stack:
-            writers = {}
-            for bucket, count in counts.items():
-                number = self._place.next_number()
-                writers[bucket] = writer = RunWriter(
-                    self._place.directory,
-                    number=number,
-                    age=number,
-                    bucket=bucket,
-                    rows_max=count,
-                    newest_at_ms=newest_at_ms[bucket],
-                )
-                stack.callback(writer.close)
-            for part, shard in enumerate(self.shards):
-                records = self._records_by_bucket(shard)
-                for bucket, writer in writers.items():
-                    writer.append(part, SHARD_BITS, sorted(records.get(bucket, ())))
-                pace.rest()
-            return [writer.finish() for writer in writers.values()]
-
-    def _records_by_bucket(self, shard: dict[bytes, int]) -> dict[int, list[bytes]]:
-        bucket_ms, limit = self._place.bucket_ms, self._value_limit
-        records: dict[int, list[bytes]] = {}
-        for digest, value in shard.items():
-            if value >= limit:
-                # Its record is staged, not committed. A file that knew it would, after a crash,
-                # answer a bet that never happened.
-                self.later[digest] = value
-                continue
-            record = digest + value.to_bytes(VALUE_BYTES, "big")
-            records.setdefault((value & AT_MS_MAX) // bucket_ms, []).append(record)
-        return records
-
-    def _survey(self, pace: Pace) -> tuple[dict[int, int], dict[int, int]]:
-        counts: dict[int, int] = {}
-        newest_at_ms: dict[int, int] = {}
-        for shard in self.shards:
-            for value in shard.values():
-                if value >= self._value_limit:
-                    continue
-                at_ms = value & AT_MS_MAX
-                bucket = at_ms // self._place.bucket_ms
-                counts[bucket] = counts.get(bucket, 0) + 1
-                if at_ms > newest_at_ms.get(bucket, -1):
-                    newest_at_ms[bucket] = at_ms
-            pace.rest()
-        return counts, newest_at_ms
-
-    def release(self) -> None:
-        """In a worker thread, after `end_flush`: free the table, which at once would be a pause."""
-        pace = self._place.pace()
-        for shard in self.shards:
-            shard.clear()
-            pace.rest()
-
-
-class Compaction:
-    """Runs that make way: to one run with their keys (a merge), or to nothing (expiry)."""
-
-    def __init__(self, place: Place, removed: tuple[Run, ...], *, merges: bool) -> None:
-        self.removed = removed
-        self.added: tuple[Run, ...] = ()
-        self.written = False
-        self._place = place
-        self._merges = merges
-
-    def write(self) -> None:
-        """In a worker thread: write and sync the new run, if any, and publish the change."""
-        place = self._place
-        if self._merges:
-            number = place.next_number()
-            entry = merge_runs(place.directory, self.removed, number=number, pace=place.pace())
-            sync_directory(place.directory)
-            self.added = (Run(place.directory, entry),)
-        place.manifest_file.publish(removed=self.removed, added=self.added)
-        self.written = True
-
-    def release(self) -> None:
-        """In a worker thread, after `end_merge` or `end_expire`: delete the replaced files."""
-        for run in self.removed:
-            run.close()
-            os.unlink(self._place.directory / run.entry.file_name)  # noqa: PTH108 - the tests stop between calls of os
+    filter_bytes: int
+    unfiltered_keys: int  # in runs that the filter does not know yet
 
 
 class KeyIndex:
@@ -212,12 +84,14 @@ class KeyIndex:
         self._place = place
         self._retention_ms = retention_ms
         self._lock = lock
-        self._fresh = _new_shards()
-        self._no_shards = self._frozen = _new_shards()
+        self._fresh = new_shards()
+        self._no_shards = self._frozen = new_shards()
         self._runs: tuple[Run, ...] = ()
+        self._filter = KeyFilter(0)
+        self._filtered: set[int] = set()  # the numbers of the runs that the filter knows
         self._swap_runs((), runs)
         self._flush: Flush | None = None
-        self._compaction: Compaction | None = None
+        self._compaction: Compaction | Absorption | None = None
 
     @classmethod
     def open(
@@ -247,14 +121,34 @@ class KeyIndex:
             lock = None
             if writable:
                 directory.mkdir(parents=True, exist_ok=True)
-                lock = _lock_directory(directory)
+                lock = lock_directory(directory)
                 undo.callback(os.close, lock)
-                _tidy(directory, empty)
-            manifest, runs = _open_published(directory, empty)
+                tidy(directory, empty)
+            manifest, runs = open_published(directory, empty, {})
             place = Place(directory, manifest, background_share)
             index = cls(place, runs, retention_ms=retention_ms, lock=lock)
             undo.pop_all()
         return index
+
+    def newer(self) -> Self | None:
+        """In a worker thread: a reader's index as the writer has published it since, or None if nothing is new.
+
+        It shares the files that are still there; `give_way` afterwards lets the others go.
+        """
+        place = self._place
+        known = place.manifest_file.current
+        published = ManifestFile.read(place.directory)
+        if published is None or published == known:
+            return None
+        reused = {run.entry: run for run in self._runs}
+        manifest, runs = open_published(place.directory, published, reused)
+        newer = Place(place.directory, manifest, BACKGROUND_SHARE)
+        return type(self)(newer, runs, retention_ms=self._retention_ms, lock=None)
+
+    def give_way(self, newer: Self) -> None:
+        """Lets go of the files that a newer index does not share."""
+        for run in set(self._runs) - set(newer._runs):
+            run.close()
 
     def stop(self) -> None:
         """Jobs under way end at their next rest, with JobStopped; a stop of the server need not wait for a merge."""
@@ -276,26 +170,15 @@ class KeyIndex:
         if value is None:
             value = self._frozen[shard].get(digest)
             if value is None:
-                value = self._find_in_runs(digest)
+                mask = MASKS[digest[WORD_BYTES]]
+                byte = self._bits[int.from_bytes(digest[:WORD_BYTES], "big") >> self._shift]
+                probes = self._probes if byte & mask == mask else self._unfiltered_probes
+                value = _find(digest, probes) if probes else None
                 if value is None:
                     return None
         if now_ms - (value & AT_MS_MAX) > self._retention_ms:
             return None
         return value >> AT_BITS
-
-    def _find_in_runs(self, digest: bytes) -> int | None:
-        # The latest put of a digest has the latest time, so the first run that has it decides.
-        prefix = int.from_bytes(digest[:PREFIX_BYTES], "big")
-        mark = digest[DIGEST_BYTES - 1]
-        for shift, starts, find_first_mark, confirm in self._probes:
-            number = prefix >> shift
-            end = starts[number + 1]
-            position = find_first_mark(mark, starts[number], end)
-            if position >= 0:
-                value = confirm(digest, position, end)
-                if value is not None:
-                    return value
-        return None
 
     def put(self, digest: bytes, seq: int, at_ms: int) -> None:
         """Remember a key, in memory; call it after the journal has staged the record.
@@ -321,13 +204,15 @@ class KeyIndex:
             raise ValueError(f"records to {self.covered_seq} are covered already, not to {seq}")
         if self._flush is not None or (seq == self.covered_seq and not any(self._fresh)):
             return None
-        self._frozen, self._fresh = self._fresh, _new_shards()
-        self._flush = Flush(self._place, self._frozen, seq)
+        self._frozen, self._fresh = self._fresh, new_shards()
+        self._flush = Flush(self._place, self._frozen, seq, self._filter)
         return self._flush
 
     def end_flush(self, flush: Flush) -> None:
         """Let the new runs answer in place of the frozen table."""
         _require_under_way(flush, self._flush)
+        if flush.key_filter is self._filter:
+            self._filtered |= {run.entry.number for run in flush.added}
         self._swap_runs((), flush.added)
         for digest, value in flush.later.items():
             self._fresh[digest[0]].setdefault(digest, value)
@@ -343,6 +228,8 @@ class KeyIndex:
     def end_merge(self, merge: Compaction) -> None:
         """Let the merged run answer in place of its parts."""
         _require_under_way(merge, self._compaction)
+        if all(run.entry.number in self._filtered for run in merge.removed):
+            self._filtered |= {run.entry.number for run in merge.added}
         self._swap_runs(merge.removed, merge.added)
         self._compaction = None
 
@@ -358,6 +245,30 @@ class KeyIndex:
         """Forget the expired runs."""
         self.end_merge(expiry)
 
+    def begin_absorb(self) -> Absorption | None:
+        """Choose runs that the filter should take up, or all of them for a new filter where it is full; or None."""
+        self._require_writable()
+        if self._compaction is not None:
+            return None
+        key_filter, runs = self._filter, self._unfiltered()
+        keys = sum(run.entry.rows for run in self._runs)
+        if key_filter.is_full or (runs == self._runs and not key_filter.has_room_for(keys)):
+            key_filter, runs = KeyFilter(keys), self._runs
+        elif not runs:
+            return None
+        self._compaction = absorption = Absorption(self._place, runs, key_filter)
+        return absorption
+
+    def end_absorb(self, absorption: Absorption) -> None:
+        """Let the filter answer for the runs that it has taken up."""
+        _require_under_way(absorption, self._compaction)
+        if absorption.key_filter is not self._filter:
+            self._filter = absorption.key_filter
+            self._filtered.clear()
+        self._filtered |= {run.entry.number for run in absorption.runs}
+        self._swap_runs((), ())
+        self._compaction = None
+
     def statistics(self) -> KeyStatistics:
         entries = [run.entry for run in self._runs]
         return KeyStatistics(
@@ -367,6 +278,8 @@ class KeyIndex:
             runs=len(entries),
             file_bytes=sum(entry.file_bytes for entry in entries),
             index_bytes=sum(entry.index_bytes for entry in entries),
+            filter_bytes=self._filter.size,
+            unfiltered_keys=sum(run.entry.rows for run in self._unfiltered()),
         )
 
     def _begin_compaction(
@@ -387,89 +300,48 @@ class KeyIndex:
         runs += added
         runs.sort(key=lambda run: (run.entry.bucket, run.entry.age), reverse=True)
         self._runs = tuple(runs)
-        # One unpacking is cheaper than four attributes, and a new key asks every run.
-        self._probes = tuple((r.shift, r.starts, r.find_first_mark, r.confirm) for r in runs)
+        self._filtered -= gone
+        self._bits, self._shift = self._filter.table, self._filter.shift
+        self._probes = tuple(map(_probe, runs))
+        self._unfiltered_probes = tuple(map(_probe, self._unfiltered()))
+
+    def _unfiltered(self) -> tuple[Run, ...]:
+        return tuple(run for run in self._runs if run.entry.number not in self._filtered)
 
     def _require_writable(self) -> None:
         if self._lock is None:
             raise RuntimeError("the key index is open for reading only")
 
 
-def runs_to_merge(runs: Iterable[Run], closed_bucket: int) -> tuple[Run, ...]:
-    """The neighbours to merge next, given all runs, newest first; buckets below a closed one rest.
-
-    A closed bucket becomes one run. In an open one, like in a binary counter, a run waits until
-    the newer ones together have its size: each key is rewritten about log2(flushes) - 1 times.
-    """
-    for bucket, group in itertools.groupby(runs, key=lambda run: run.entry.bucket):
-        newest_first = tuple(group)
-        if bucket < closed_bucket:
-            if len(newest_first) > 1:
-                return newest_first
-            continue
-        count, rows = 0, 0
-        for run in newest_first:
-            if count and run.entry.rows > rows:
-                break
-            count, rows = count + 1, rows + run.entry.rows
-        if count >= RUNS_MERGED_MIN:
-            return newest_first[:count]
-    return ()
+_Find = Callable[[bytes, int, int], int]
+_Confirm = Callable[[bytes, int, int], int | None]
+_Probe = tuple[int, memoryview, _Find, _Confirm]
 
 
-def _new_shards() -> _Shards:
-    return tuple({} for _ in range(1 << SHARD_BITS))
+def _probe(run: Run) -> _Probe:
+    # One unpacking is cheaper than four attributes.
+    return run.shift, run.starts, run.find_first_mark, run.confirm
 
 
-def _require_under_way(job: Flush | Compaction, under_way: Flush | Compaction | None) -> None:
+def _find(digest: bytes, probes: tuple[_Probe, ...]) -> int | None:
+    # The latest put of a digest has the latest time, so the first run that has it decides.
+    prefix = int.from_bytes(digest[:PREFIX_BYTES], "big")
+    mark = digest[DIGEST_BYTES - 1 :]
+    for shift, starts, find_first_mark, confirm in probes:
+        number = prefix >> shift
+        end = starts[number + 1]
+        position = find_first_mark(mark, starts[number], end)
+        if position >= 0:
+            value = confirm(digest, position, end)
+            if value is not None:
+                return value
+    return None
+
+
+def _require_under_way(
+    job: Flush | Compaction | Absorption, under_way: Flush | Compaction | Absorption | None
+) -> None:
     if job is not under_way:
         raise ValueError("this job is not the one under way")
     if not job.written:
         raise ValueError("a job ends after its write has succeeded")
-
-
-def _lock_directory(directory: Path) -> int:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise KeyIndexInUse(f"another writer holds {directory}") from error
-    return descriptor
-
-
-def _tidy(directory: Path, empty: Manifest) -> None:
-    """Remove what a crash left behind, and give a new directory its first manifest."""
-    manifest = ManifestFile.read(directory)
-    files = {path.name for path in directory.glob("run-*.keys")}
-    if manifest is None:
-        # The first manifest is written before the first run, so this was not a crash.
-        if files:
-            raise KeyIndexDamaged(f"{directory} has run files but no manifest")
-        write_manifest(directory, empty)
-        return
-    for name in files - {entry.file_name for entry in manifest.runs}:
-        (directory / name).unlink()
-    (directory / f"{MANIFEST_NAME}.draft").unlink(missing_ok=True)
-
-
-def _open_published(directory: Path, empty: Manifest) -> tuple[Manifest, list[Run]]:
-    manifest = ManifestFile.read(directory) or empty
-    for _ in range(OPEN_ATTEMPTS_MAX):
-        with ExitStack() as undo:
-            runs = []
-            try:
-                for entry in manifest.runs:
-                    run = Run(directory, entry)
-                    undo.callback(run.close)
-                    runs.append(run)
-            except FileNotFoundError as error:
-                # A writer may have replaced the runs since this reader read their names.
-                newer = ManifestFile.read(directory) or empty
-                if newer == manifest:
-                    raise KeyIndexDamaged(f"{error.filename} is missing") from error
-                manifest = newer
-                continue
-            undo.pop_all()
-            return manifest, runs
-    raise KeyIndexDamaged(f"the runs in {directory} change faster than they can be opened")

@@ -42,11 +42,11 @@ def _key(seq: int) -> bytes:
 
 def chain(previous: bytes, records: Sequence[bytes]) -> bytes:
     """The seal of a commit: SHA-256 over the seal before and each record with its length."""
-    digest = hashlib.sha256(previous)
+    # One call, without the interpreter's lock: each of many would have to get it back from a busy event loop.
+    parts = [previous]
     for record in records:
-        digest.update(len(record).to_bytes(4, "big"))
-        digest.update(record)
-    return digest.digest()
+        parts += (len(record).to_bytes(4, "big"), record)
+    return hashlib.sha256(b"".join(parts)).digest()
 
 
 class LmdbLog:
@@ -117,16 +117,13 @@ class LmdbLog:
             raise LogError(f"append at {expected_seq}, but the log stands at {self.last_seq}")
         seal = chain(self._seal, records)
         last = self.last_seq + len(records)
+        items = [(_key(seq), record) for seq, record in enumerate(records, expected_seq)]
+        items.append((_key(last) + _SEAL_MARK, seal))
         with self._env.begin(write=True) as txn, txn.cursor() as cursor:
-            for seq, record in enumerate(records, expected_seq):
-                self._put(cursor, _key(seq), record)
-            self._put(cursor, _key(last) + _SEAL_MARK, seal)
+            _, added = cursor.putmulti(items, append=True, overwrite=False)
+            if added < len(items):
+                raise LogError(f"sequence number {min(expected_seq, last)} is taken")
         self.last_seq, self._seal = last, seal
-
-    @staticmethod
-    def _put(cursor: lmdb.Cursor, key: bytes, value: bytes) -> None:
-        if not cursor.put(key, value, append=True, overwrite=False):
-            raise LogError(f"sequence number {int.from_bytes(key[:_SEQ_BYTES], 'big')} is taken")
 
     def read(self, seq: int) -> bytes | None:
         """One committed record."""

@@ -49,17 +49,22 @@ class LmdbRows:
         return data
 
     def write(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
-        """One durable transaction; None removes a row."""
+        """One durable transaction; None removes a row, and of several values for one key the last one counts."""
+        latest = dict(items)
+        # In the order of the tree, neighbours meet in the same page while it is at hand.
+        values = sorted((key, value) for key, value in latest.items() if value is not None)
         with self._env.begin(write=True) as txn:
-            for key, value in items:
-                if value is None:
-                    txn.delete(key)
-                else:
-                    txn.put(key, value)
+            with txn.cursor() as cursor:
+                cursor.putmulti(values)
+            for key in latest.keys() - {key for key, _ in values}:
+                txn.delete(key)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Rows with a prefix in ascending order, in one short read transaction for each chunk."""
-        following = prefix
+    def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Rows with a prefix in ascending order, from behind `after` on if that is one of them.
+
+        There is one short read transaction for each chunk.
+        """
+        following = max(prefix, after + b"\0") if after else prefix
         while True:
             with self._env.begin() as txn, txn.cursor() as cursor:
                 found = cursor.set_range(following)

@@ -5,13 +5,12 @@ import uuid
 import trio
 
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.engine.catalog import Catalog, CatalogOwner, replay
+from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.passwords import hash_password
-from jackpotd.journal.group_commit import GroupCommit
-from jackpotd.journal.log import LmdbLog
-from jackpotd.service.data_directory import CATALOG_LOG, DataDirectory
+from jackpotd.service.data_directory import DataDirectory
 from jackpotd.service.settings import Settings
-from jackpotd.service.wiring import GIBIBYTE, clock_ms
+from jackpotd.service.storage import clock_ms, opened_catalog
+from jackpotd.service.wiring import build_catalog
 from jackpotd.wire.catalog_records import Account, CatalogEntity, Permission
 
 _BY = "command line"
@@ -42,21 +41,10 @@ async def add_platform_account(
             return Rejection(Code.INVALID_STATE, f"account {username} exists")
         return [account]
 
-    with data.locked():
-        log = LmdbLog.open(
-            data.catalog,
-            name=CATALOG_LOG,
-            map_bytes_max=settings.journal.map_gibibytes_max * GIBIBYTE,
-            now_ms=clock_ms(),
-        )
-        try:
-            catalog = Catalog()
-            replay(catalog, log.scan(0))
-            journal = GroupCommit(log, batch_records_max=settings.journal.batch_records_max)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(journal.run)
-                refused = await CatalogOwner(catalog, journal, clock_ms).change(_BY, change)
-                nursery.cancel_scope.cancel()
-        finally:
-            log.close()
+    with data.locked(), opened_catalog(settings, data) as log:
+        part = build_catalog(settings, log)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(part.journal.run)
+            refused = await part.owner.change(_BY, change)
+            nursery.cancel_scope.cancel()
     return refused

@@ -80,7 +80,7 @@ def _checked(given: _Given) -> object:
             raise ValueError(str(error.__cause__)) from None
         reason = f"expected {setting.expectation}"
         if setting.choices and isinstance(given.value, str):
-            reason += f"; {_nearest(given.value, _same(setting.choices))}"
+            reason += f"; {nearest(given.value, _same(setting.choices))}"
         raise ValueError(reason) from None
     return getattr(group, setting.field)
 
@@ -98,7 +98,7 @@ def _from_text(text: str, setting: Setting) -> object:
 
 
 def _from_file(path: Path, problems: list[str]) -> Iterator[_Given]:
-    document, lines = _read_document(path, problems)
+    document, lines = read_document(path, problems)
 
     def place(*keys: str) -> str:
         return f"{path}:{lines[keys]}" if keys in lines else str(path)
@@ -107,7 +107,7 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[_Given]:
         if table not in _TABLES and not isinstance(body, dict | list):
             problems.append(f"{place(table)}: {_unknown_outside(table)}")
         elif table not in _TABLES:
-            hint = _nearest(table, {name: f"[{name}]" for name in _TABLES})
+            hint = nearest(table, {name: f"[{name}]" for name in _TABLES})
             problems.append(f"{place(table)}: unknown table [{table}]; {hint}")
         elif not isinstance(body, dict):
             problems.append(f"{place(table)}: expected a table [{table}], not a value or a list")
@@ -128,7 +128,7 @@ def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Iterat
             continue
         setting = _BY_VARIABLE.get(name)
         if setting is None:
-            hint = _nearest(name.removeprefix(_PREFIX), known)
+            hint = nearest(name.removeprefix(_PREFIX), known)
             problems.append(f"{name}: unknown setting; {hint}")
         else:
             yield _Given(setting, name, _from_text(environ[name], setting))
@@ -138,7 +138,7 @@ def _from_overrides(overrides: Mapping[str, object], problems: list[str]) -> Ite
     for name, value in overrides.items():
         setting = _BY_DOTTED.get(name)
         if setting is None:
-            hint = _nearest(name, _same(_BY_DOTTED))
+            hint = nearest(name, _same(_BY_DOTTED))
             problems.append(f"command line: unknown setting {name}; {hint}")
         elif value is not None:
             plain = os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -153,30 +153,31 @@ def _unknown_in(table: str, field: str) -> str:
         hint = f"did you mean {namesake.label}?"
     else:
         fields = (setting.field for setting in SETTINGS if setting.table == table)
-        hint = _nearest(field, _same(fields))
+        hint = nearest(field, _same(fields))
     return f"unknown setting [{table}] {field}; {hint}"
 
 
 def _unknown_outside(name: str) -> str:
     known = {setting.field: setting.label for setting in reversed(SETTINGS)}
     known |= {setting.dotted: setting.label for setting in SETTINGS}
-    return f"unknown setting {name} outside any table; {_nearest(name, known)}"
+    return f"unknown setting {name} outside any table; {nearest(name, known)}"
 
 
 def _same(names: Iterable[str]) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def _nearest(name: str, known: Mapping[str, str]) -> str:
+def nearest(name: str, known: Mapping[str, str]) -> str:
     """Name the nearest of the known names, each shown as the mapping says."""
     if close := get_close_matches(name, known, n=1):
         return f"did you mean {known[close[0]]}?"
     return f"the nearest known is {known[get_close_matches(name, known, n=1, cutoff=0.0)[0]]}"
 
 
-def _read_document(
+def read_document(
     path: Path, problems: list[str]
 ) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Reads a TOML file, and the line of each table and each key in one; what is wrong joins the problems."""
     text = ""
     try:
         text = path.read_bytes().decode()

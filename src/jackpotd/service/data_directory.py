@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from msgspec import Struct
 
 CATALOG_LOG = "catalog"
-WORKER_LOG = "worker-0"
+
+_WORKER_FOLDER = re.compile(r"worker-(0|[1-9][0-9]{0,3})")
+_EMPTIED = "emptied"
 
 
 class DataDirectoryError(Exception):
@@ -32,6 +35,58 @@ def _make(folder: Path) -> None:
         _sync(folder.parent)
 
 
+class WorkerFolder(Struct, frozen=True):
+    """The paths of one worker's part of a data directory."""
+
+    index: int
+    root: Path
+
+    @property
+    def log_name(self) -> str:
+        """What the worker's journal calls itself."""
+        return f"worker-{self.index}"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal"
+
+    @property
+    def rows(self) -> Path:
+        return self.root / "rows"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a worker has ever written here."""
+        return (self.journal / "data.mdb").exists()
+
+    @property
+    def is_emptied(self) -> bool:
+        """Whether every instance has moved out since a worker last wrote here."""
+        return (self.root / _EMPTIED).exists()
+
+    def mark_emptied(self) -> None:
+        """Notes, on stable storage, that nothing lives here any more: the next start needs no process for it."""
+        (self.root / _EMPTIED).touch()
+        _sync(self.root)
+
+    def prepare(self) -> None:
+        """Makes the folders, and takes back that they are empty."""
+        for folder in (self.journal, self.rows, self.keys):
+            _make(folder.absolute())
+        if self.is_emptied:
+            (self.root / _EMPTIED).unlink()
+            _sync(self.root)
+
+    def sync(self) -> None:
+        """Puts the names of files that were just created on stable storage."""
+        for folder in (self.root, self.journal, self.rows):
+            _sync(folder)
+
+
 class DataDirectory(Struct, frozen=True):
     """The paths of a data directory. Each worker has a folder of its own."""
 
@@ -42,29 +97,31 @@ class DataDirectory(Struct, frozen=True):
         return self.root / "catalog"
 
     @property
-    def worker_journal(self) -> Path:
-        return self.root / "worker-0" / "journal"
-
-    @property
-    def worker_rows(self) -> Path:
-        return self.root / "worker-0" / "rows"
-
-    @property
-    def worker_keys(self) -> Path:
-        return self.root / "worker-0" / "keys"
-
-    @property
     def token_secret(self) -> Path:
         return self.root / "token.secret"
 
+    @property
+    def runtime(self) -> Path:
+        """Names the private directory of the server that is running, or was."""
+        return self.root / "runtime"
+
+    def worker(self, index: int) -> WorkerFolder:
+        """The part of one worker."""
+        return WorkerFolder(index, self.root / f"worker-{index}")
+
+    def workers(self) -> list[WorkerFolder]:
+        """The parts of all workers that have ever written here, in their order."""
+        found = [_WORKER_FOLDER.fullmatch(path.name) for path in self.root.glob("worker-*")]
+        parts = (self.worker(int(match[1])) for match in found if match)
+        return sorted((part for part in parts if part.is_used), key=lambda part: part.index)
+
     def prepare(self) -> None:
-        """Makes the folders, with their names on stable storage: LMDB syncs files, not the folders above them."""
-        for folder in (self.catalog, self.worker_journal, self.worker_rows, self.worker_keys):
-            _make(folder.absolute())
+        """Makes the catalog's folder, with its name on stable storage: LMDB syncs files, not the folders above them."""
+        _make(self.catalog.absolute())
 
     def sync(self) -> None:
         """Puts the names of files that were just created on stable storage."""
-        for folder in (self.root, self.catalog, self.worker_journal, self.worker_rows):
+        for folder in (self.root, self.catalog):
             _sync(folder)
 
     def require(self) -> None:

@@ -6,6 +6,8 @@ import struct
 _BLOCK_BYTES = 8192
 _DRAW_BYTES = 8
 _UUID_BYTES = 16
+# Two bits of the first variant digit are fixed (RFC 9562), the others stay random.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class SystemEntropy:
@@ -27,8 +29,6 @@ class SystemEntropy:
         return struct.unpack(f"<{count}Q", self._take(count * _DRAW_BYTES))
 
     def uuid(self) -> str:
-        number = int.from_bytes(self._take(_UUID_BYTES), "big")
-        number = number & ~(0xF000 << 64) | 4 << 76  # version
-        number = number & ~(0xC000 << 48) | 0x8000 << 48  # variant
-        text = f"{number:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        text = self._take(_UUID_BYTES).hex()
+        variant = _VARIANTS[text[16]]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

@@ -4,69 +4,106 @@ Nested nurseries, from the inside out: listeners stop first and let running requ
 committed and checkpointed; then the storage is closed. A journal that fails stops everything and answers nobody.
 """
 
+import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from functools import partial
-from pathlib import Path
+from typing import cast
 
 import structlog
 import trio
+from hypercorn.typing import ASGIFramework
+from msgspec.structs import replace
+from quart_trio import QuartTrio
 
-from jackpotd.service import demo_data
+from jackpotd.edge.exchange import Incoming, json_body
+from jackpotd.edge.guard import Guard
+from jackpotd.front.serving import FrontParts, serve_front
+from jackpotd.gateway.app import direct_routes, stream_routes
+from jackpotd.identity.principal import Resource
+from jackpotd.service import demo_data, interpreter
+from jackpotd.service.control import Answer, Looked, Move, Refused, Request, serve_control
 from jackpotd.service.data_directory import DataDirectory
-from jackpotd.service.listeners import Listener, ListenerError, bind, serve_app
+from jackpotd.service.figures import Standing, figures_of, report
+from jackpotd.service.listeners import (
+    Listener,
+    ListenerError,
+    bind,
+    config_of,
+    limits_of,
+    tls_files,
+)
+from jackpotd.service.private_directory import private_directory
 from jackpotd.service.settings import Bind, Settings
-from jackpotd.service.wiring import System, build, clock_ms, opened
+from jackpotd.service.storage import clock_ms, opened_catalog, opened_worker
+from jackpotd.service.wiring import CatalogPart, System, WorkerPart, build_single
 
 KEY_TIDY_INTERVAL_S = 10.0
-SWITCH_INTERVAL_S = 0.0005
 
 _log = structlog.get_logger("jackpotd.server")
 
 
-async def run(settings: Settings, *, is_demo: bool, say: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or SIGINT.
+async def run(
+    settings: Settings, data: DataDirectory, *, is_demo: bool, say: Callable[[str], None]
+) -> None:
+    """Serves with one process until SIGTERM or SIGINT. Expects the data directory's lock to be held.
 
     Args:
         settings: the configuration.
+        data: what is where.
         is_demo: fill an empty data directory with the demo data, and use the wallet for development.
         say: told the line that begins with `ready`.
 
     Raises:
-        ListenerError: an address cannot be bound, or the demo was asked for beyond loopback.
-        DataDirectoryError: the data directory is in use.
+        ListenerError: an address cannot be bound.
         JournalFailed: the journal does not take writes any more.
     """
-    # A thread that holds the interpreter delays a commit by this much; the default costs milliseconds.
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    interpreter.prepare()
     addresses = {"gateway": settings.gateway.address, "admin": settings.admin.address}
-    if is_demo:
-        _require_loopback(addresses)
-    data = DataDirectory(Path(settings.service.data_dir))
-    with data.locked():
-        bound = {name: bind(name, at) for name, at in addresses.items() if at is not None}
-        with (
-            opened(settings, data) as storage,
-            trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
-        ):
-            system = build(settings, data, storage, is_demo=is_demo)
-            stopping = trio.Event()
+    bound = {
+        name: bind(name, at, tls_files(name, getattr(settings, name)))
+        for name, at in addresses.items()
+        if at is not None
+    }
+    with (
+        opened_catalog(settings, data) as catalog_log,
+        opened_worker(settings, data.worker(0)) as storage,
+        private_directory(data) as sockets,
+        trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
+    ):
+        system = build_single(settings, data, catalog_log, storage, is_demo=is_demo)
+        stopping = trio.Event()
+        with closing(system.worker.views):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_watch, signals, stopping)
+                nursery.start_soon(watch_signals, signals, stopping)
                 await _start(nursery, system, is_demo=is_demo)
-                await _serve(system, addresses, bound, say, stopping)
-                system.key_upkeep.stop()
-                # What is left is derived data: a start without it replays a longer tail.
+                await nursery.start(serve_control, sockets, partial(_control, system.worker))
+                await serve_listeners(system, addresses, bound, say, stopping)
+                await flush(system.worker, settings.service.drain_deadline_s)
                 with trio.move_on_after(settings.service.drain_deadline_s):
-                    await system.journal.durable()
-                    await system.catalog_journal.durable()
-                    await system.checkpointer.checkpoint()
+                    await system.writing.journal.durable()
                 nursery.cancel_scope.cancel()
     _log.info("stopped")
 
 
-def _require_loopback(addresses: dict[str, Bind | None]) -> None:
+async def _control(worker: WorkerPart, request: Request) -> Answer:
+    """What `jackpotd shards` gets from a server of one process."""
+    if isinstance(request, Move):
+        return Refused("there is one worker only: nothing can be moved ([service] workers)")
+    before = figures_of(worker)
+    await trio.sleep(request.interval_s)
+    standing = Standing(worker=0, pid=os.getpid(), state="serving", restarts=0)
+    looks = {0: before}, {0: figures_of(worker)}
+    return Looked(report([standing], *looks, request.interval_s))
+
+
+def require_loopback(addresses: dict[str, Bind | None]) -> None:
+    """Refuses to serve the demo to the world.
+
+    Raises:
+        ListenerError: an address is not this machine's own.
+    """
     for name, address in addresses.items():
         if address is not None and not address.is_loopback:
             raise ListenerError(
@@ -76,22 +113,45 @@ def _require_loopback(addresses: dict[str, Bind | None]) -> None:
 
 
 async def _start(nursery: trio.Nursery, system: System, *, is_demo: bool) -> None:
-    nursery.start_soon(system.catalog_journal.run, name="catalog journal")
-    nursery.start_soon(system.journal.run, name="journal")
+    writing, worker = system.writing, system.worker
+    nursery.start_soon(writing.journal.run, name="catalog journal")
+    nursery.start_soon(worker.journal.run, name="journal")
     if is_demo:
-        await system.owner.change(demo_data.BY, lambda catalog: demo_data.fill(catalog, clock_ms()))
-    await nursery.start(system.shard.run, system.catalog, name="shard")
-    await system.journal.durable()
-    nursery.start_soon(system.checkpointer.run, name="checkpoint")
-    nursery.start_soon(system.key_upkeep.run, KEY_TIDY_INTERVAL_S, name="key upkeep")
+        await fill_demo(writing)
+    await worker.views.open_all(worker.shard.fold.moves.views)
+    await nursery.start(worker.shard.run, system.catalog, name="shard")
+    await worker.journal.durable()
+    start_upkeep(nursery, worker, system.settings)
+
+
+async def fill_demo(writing: CatalogPart) -> None:
+    """Puts the demo data into an empty catalog, in one change."""
+    await writing.owner.change(demo_data.BY, lambda known: demo_data.fill(known, clock_ms()))
+
+
+def start_upkeep(nursery: trio.Nursery, worker: WorkerPart, settings: Settings) -> None:
+    """Starts what a recovered worker does in the background."""
+    nursery.start_soon(worker.dropper.run, name="dropper")
+    nursery.start_soon(worker.views.run, settings.journal.checkpoint_interval_s, name="key views")
+    nursery.start_soon(worker.checkpointer.run, name="checkpoint")
+    nursery.start_soon(worker.key_upkeep.run, KEY_TIDY_INTERVAL_S, name="key upkeep")
     _log.info(
         "recovered",
-        instances=system.shard.statistics().instances,
-        replayed_records=system.replayed_records,
+        instances=worker.shard.statistics().instances,
+        replayed_records=worker.replayed_records,
     )
 
 
-async def _serve(
+async def flush(worker: WorkerPart, deadline_s: float) -> None:
+    """Writes what is left at the end."""
+    worker.key_upkeep.stop()
+    # What is left is derived data: a start without it replays a longer tail.
+    with trio.move_on_after(deadline_s):
+        await worker.journal.durable()
+        await worker.checkpointer.checkpoint()
+
+
+async def serve_listeners(
     system: System,
     addresses: dict[str, Bind | None],
     bound: dict[str, Listener],
@@ -101,27 +161,78 @@ async def _serve(
     """Runs the listeners until they are told to stop, and further until the last request has been answered or the
     deadline is over.
     """
-    limits, deadline_s = system.settings.limits, system.settings.service.drain_deadline_s
-    apps = {"gateway": system.gateway, "admin": system.admin}
+    deadline_s = system.settings.service.drain_deadline_s
     async with trio.open_nursery() as nursery:
         for name, listener in bound.items():
             address = addresses[name]
-            app = apps[name](is_loopback=address is not None and address.is_loopback)
-            serve = partial(
-                serve_app,
-                app,
-                listener,
-                stopping=stopping,
-                graceful_timeout_s=deadline_s,
-                body_bytes_max=limits.body_bytes_max,
-            )
+            is_loopback = address is not None and address.is_loopback
+            starters = {"gateway": _gateway, "admin": _admin}
+            serve = starters[name](system, listener, stopping, is_loopback=is_loopback)
             await nursery.start(serve, name=name)
         say(" ".join(["ready", *(f"{name}={at.url}" for name, at in bound.items())]))
         await stopping.wait()
         nursery.cancel_scope.deadline = trio.current_time() + deadline_s + 1
 
 
-async def _watch(signals: AsyncIterator[int], stopping: trio.Event) -> None:
+def _gateway(
+    system: System, listener: Listener, stopping: trio.Event, *, is_loopback: bool
+) -> Callable[..., Awaitable[None]]:
+    """Serves the gateway: contributions and opt-ins by the fast lane, the rest by the application."""
+    gateway = system.gateway_parts(is_loopback=is_loopback)
+    parts = replace(
+        _front_parts(system, listener, system.gateway(is_loopback=is_loopback)),
+        direct=direct_routes(gateway),
+        streams=stream_routes(gateway),
+        admit=partial(_admit, gateway.guard),
+        room=lambda: gateway.router.room,
+    )
+    return _front(system, parts, listener, stopping)
+
+
+def _front_parts(system: System, listener: Listener, app: QuartTrio) -> FrontParts:
+    """What a listener serves by its application alone."""
+    settings = system.settings
+    deadline_s = settings.service.drain_deadline_s
+    return FrontParts(
+        name=listener.name,
+        # Quart has its own, equal, types for ASGI scopes and events.
+        app=cast("ASGIFramework", app),
+        direct={},
+        streams={},
+        limits=limits_of(settings.limits),
+        config=config_of(settings.limits, graceful_timeout_s=deadline_s, tls=listener.tls),
+        tls=listener.tls,
+        clock=clock_ms,
+        new_trace_id=system.entropy.uuid,
+        observe=system.telemetry.observe_request,
+    )
+
+
+def _front(
+    system: System, parts: FrontParts, listener: Listener, stopping: trio.Event
+) -> Callable[..., Awaitable[None]]:
+    deadline_s = system.settings.service.drain_deadline_s
+    return partial(
+        serve_front, parts, listener.socket, stopping=stopping, graceful_timeout_s=deadline_s
+    )
+
+
+def _admit(guard: Guard, route: str, request: Incoming) -> None:
+    """Refuses a request of the fast lane before its body is sent, where that can be said."""
+    is_opt_in = route.endswith("/optin")
+    guard.principal(request, Resource.OPT_INS if is_opt_in else Resource.CONTRIBUTIONS, write=True)
+    json_body(request)
+
+
+def _admin(
+    system: System, listener: Listener, stopping: trio.Event, *, is_loopback: bool
+) -> Callable[..., Awaitable[None]]:
+    """Serves the administration, all of it by the application."""
+    parts = _front_parts(system, listener, system.admin(is_loopback=is_loopback))
+    return _front(system, parts, listener, stopping)
+
+
+async def watch_signals(signals: AsyncIterator[int], stopping: trio.Event) -> None:
     """The first signal begins the stop, which is bounded by its deadlines; further ones change nothing."""
     async for signal_number in signals:
         name = signal.Signals(signal_number).name

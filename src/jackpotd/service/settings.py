@@ -68,10 +68,20 @@ def _parse_host(v6: str | None, host: str) -> str:
     return host
 
 
-class _ListenerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ListenerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the four listeners have in common."""
 
     bind: str
+    tls_certificate: Annotated[
+        str,
+        Meta(min_length=1, description='Certificate chain in PEM; "off" is plain HTTP.'),
+    ] = "off"
+    tls_key: Annotated[
+        str,
+        Meta(
+            min_length=1, description="Private key of the certificate in PEM, without passphrase."
+        ),
+    ] = "off"
 
     def __post_init__(self) -> None:
         parse_bind(self.bind)
@@ -93,30 +103,73 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         float,
         Meta(ge=0, le=3600, description="How long a stop waits for the work in flight."),
     ] = 10.0
+    workers: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=64,
+            description="Worker processes; 0 is one for each core, with the demo data one in all.",
+        ),
+    ] = 0
+    shards: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='Placement file, such as config/shards.toml; "off" places by hash alone.',
+        ),
+    ] = "off"
+    restarts_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Restarts of one worker within the window; one more stops the server.",
+        ),
+    ] = 5
+    restart_window_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="Window in which the restarts of a worker are counted."),
+    ] = 60.0
+    restart_delay_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3600,
+            description="Wait before a second restart in the window; it doubles with each further one.",
+        ),
+    ] = 0.1
+    link_deadline_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long an answer waits for a linked jackpot of another worker.",
+        ),
+    ] = 2.0
 
 
-class GatewaySettings(_ListenerSettings, frozen=True, kw_only=True):
+class GatewaySettings(ListenerSettings, frozen=True, kw_only=True):
     bind: Annotated[
         str,
         Meta(description="Where integrators send contributions and opt-ins and read pots."),
     ] = "127.0.0.1:8084"
 
 
-class AdminSettings(_ListenerSettings, frozen=True, kw_only=True):
+class AdminSettings(ListenerSettings, frozen=True, kw_only=True):
     bind: Annotated[
         str,
         Meta(description="Where templates, instances, operators and accounts are managed."),
     ] = "127.0.0.1:8080"
 
 
-class ConnectSettings(_ListenerSettings, frozen=True, kw_only=True):
+class ConnectSettings(ListenerSettings, frozen=True, kw_only=True):
     bind: Annotated[
         str,
         Meta(description="Where players' front ends connect; not opened in this version."),
     ] = "127.0.0.1:11000"
 
 
-class OfficeSettings(_ListenerSettings, frozen=True, kw_only=True):
+class OfficeSettings(ListenerSettings, frozen=True, kw_only=True):
     bind: Annotated[
         str,
         Meta(description="Where the back office is served; not opened in this version."),
@@ -128,14 +181,46 @@ class LimitsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1, le=1_073_741_824, description="Longest request body; a longer one is 413."),
     ] = 1_048_576
+    header_bytes_max: Annotated[
+        int,
+        Meta(ge=1024, le=1_048_576, description="Longest header section; a longer one is 431."),
+    ] = 65_536
+    connections_max: Annotated[
+        int,
+        Meta(ge=1, le=1_000_000, description="Connections open at once; further ones are 503."),
+    ] = 10_000
+    header_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="How long the header section of a request may take."),
+    ] = 10.0
+    body_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="How long a request body may stall, or come slower than 1 KiB a second.",
+        ),
+    ] = 10.0
+    idle_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="How long a connection may be open without a request."),
+    ] = 75.0
+    write_timeout_s: Annotated[
+        float,
+        Meta(gt=0, le=3600, description="How long a client may take nothing of its answer."),
+    ] = 30.0
     mailbox_length_max: Annotated[
         int,
         Meta(ge=1, le=1_000_000, description="Commands that may wait for one instance."),
     ] = 4096
     requests_in_flight_max: Annotated[
         int,
-        Meta(ge=1, le=1_000_000, description="Requests served at once; further ones are 503."),
-    ] = 8192
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Requests served, or waiting to be read, at once; further ones are 503.",
+        ),
+    ] = 2048
     list_limit_max: Annotated[
         int,
         Meta(ge=1, le=100_000, description="Most rows that one page of a list may ask for."),
@@ -269,7 +354,7 @@ class Setting(Struct, frozen=True, kw_only=True):
                 return "true or false"
             case inspect.LiteralType():
                 return f"one of {', '.join(self.choices)}"
-            case _ if issubclass(self.group, _ListenerSettings):
+            case _ if self.field == "bind":
                 return '"HOST:PORT" or "off"'
             case _:
                 return "a text that is not empty"

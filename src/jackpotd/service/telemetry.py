@@ -15,13 +15,10 @@ from jackpotd.engine.actor import ActorStatistics
 from jackpotd.engine.shard import ShardStatistics
 from jackpotd.journal.group_commit import CommitStatistics
 from jackpotd.journal.keys import KeyStatistics
+from jackpotd.service.latencies import BUCKETS_S, Latencies
 from jackpotd.service.settings import LogSettings
 
-_LATENCY_BUCKETS_S = (
-    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
-)  # fmt: skip
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
-WORKER = "0"
 
 
 def configure_logs(settings: LogSettings) -> None:
@@ -51,6 +48,7 @@ class Gauges(Collector):
 
     def __init__(
         self,
+        worker: str,
         *,
         actors: Callable[[], dict[str, ActorStatistics]],
         shard: Callable[[], ShardStatistics],
@@ -58,6 +56,7 @@ class Gauges(Collector):
         keys: Callable[[], KeyStatistics],
         in_flight: Callable[[], int],
     ) -> None:
+        self._worker = worker
         self._actors = actors
         self._shard = shard
         self._commits = commits
@@ -84,7 +83,7 @@ class Gauges(Collector):
             "jackpotd_fenced", "1 where an instance is out of service after a defect", labels=labels
         )
         for instance_id, actor in self._actors().items():
-            at = [WORKER, instance_id]
+            at = [self._worker, instance_id]
             contributions.add_metric(at, actor.contributions)
             hits.add_metric(at, actor.hits)
             refusals.add_metric(at, actor.refusals)
@@ -106,26 +105,22 @@ class Gauges(Collector):
         }
         for name, (text, value) in gauges.items():
             gauge = GaugeMetricFamily(name, text, labels=["worker"])
-            gauge.add_metric([WORKER], value)
+            gauge.add_metric([self._worker], value)
             yield gauge
 
 
 class Telemetry:
-    """The metrics of one worker."""
+    """The metrics of one node; each series is labelled with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
         self._registry = CollectorRegistry()
-        self._latency = Histogram(
-            "jackpotd_request_seconds",
-            "Time from a whole request to its answer",
-            ["listener", "route", "status"],
-            buckets=_LATENCY_BUCKETS_S,
-            registry=self._registry,
-        )
+        self._latencies = Latencies(worker)
+        self._registry.register(self._latencies)
         self._errors = Counter(
             "jackpotd_errors",
             "Requests refused, by error code",
-            ["listener", "code"],
+            ["worker", "listener", "code"],
             registry=self._registry,
         )
         self._batch = Histogram(
@@ -139,7 +134,7 @@ class Telemetry:
             "jackpotd_commit_seconds",
             "Time of one commit, the sync included",
             ["worker"],
-            buckets=_LATENCY_BUCKETS_S,
+            buckets=BUCKETS_S,
             registry=self._registry,
         )
 
@@ -149,14 +144,27 @@ class Telemetry:
     def observe_request(
         self, listener: str, route: str, status: int, code: str, seconds: float
     ) -> None:
-        self._latency.labels(listener, route, str(status)).observe(seconds)
+        self._latencies.observe(listener, route, status, seconds)
         if code:
-            self._errors.labels(listener, code).inc()
+            self._errors.labels(self.worker, listener, code).inc()
 
     def observe_commit(self, records: int, seconds: float) -> None:
-        self._batch.labels(WORKER).observe(records)
-        self._commit.labels(WORKER).observe(seconds)
+        self._batch.labels(self.worker).observe(records)
+        self._commit.labels(self.worker).observe(seconds)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def merged(texts: Iterable[bytes]) -> bytes:
+    """The texts of several nodes as one: the series of a family stand together, under its one head."""
+    families: dict[bytes, list[bytes]] = {}
+    for text in texts:
+        samples: list[bytes] = []
+        for line in text.splitlines(keepends=True):
+            if line.startswith(b"# HELP "):
+                samples = families.setdefault(line, [])
+            elif not line.startswith(b"# TYPE ") or line not in samples:
+                samples.append(line)
+    return b"".join(head + b"".join(samples) for head, samples in families.items())

@@ -1,8 +1,7 @@
 """Wiring: the one place that picks implementations and puts the parts of a running jackpotd together."""
 
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from msgspec import Struct
 from quart_trio import QuartTrio
@@ -14,7 +13,9 @@ from jackpotd.edge.sessions import Sessions
 from jackpotd.edge.shell import Shell
 from jackpotd.engine.catalog import Catalog, CatalogOwner, replay
 from jackpotd.engine.checkpoint import Checkpointer
+from jackpotd.engine.dropping import Dropper
 from jackpotd.engine.fold import Fold
+from jackpotd.engine.owners import LocalOwners, Owners
 from jackpotd.engine.recovery import recover
 from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
@@ -23,89 +24,106 @@ from jackpotd.identity.passwords import PasswordDesk
 from jackpotd.identity.tokens import TokenDesk, load_secret
 from jackpotd.journal.group_commit import GroupCommit
 from jackpotd.journal.key_upkeep import KeyUpkeep
-from jackpotd.journal.keys import KeyIndex
+from jackpotd.journal.key_views import KeyViews
 from jackpotd.journal.log import LmdbLog
 from jackpotd.journal.row_store import LmdbRows
-from jackpotd.service.data_directory import CATALOG_LOG, WORKER_LOG, DataDirectory
+from jackpotd.service.data_directory import DataDirectory
 from jackpotd.service.entropy import SystemEntropy
 from jackpotd.service.settings import Settings
+from jackpotd.service.storage import WorkerStorage, clock_ms, key_views, retention_ms
 from jackpotd.service.telemetry import Gauges, Telemetry
-
-GIBIBYTE = 1 << 30
-DAY_MS = 86_400_000
+from jackpotd.wire.catalog_records import Account
 
 
-def clock_ms() -> int:
-    """Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
+class CatalogPart(Struct, frozen=True):
+    """What the node has that writes the catalog."""
 
-
-class Storage(Struct, frozen=True):
-    """What is open on disk."""
-
-    catalog_log: LmdbLog
-    worker_log: LmdbLog
-    rows: LmdbRows
-    keys: KeyIndex
-
-
-class System(Struct, frozen=True):
-    """The parts of a running jackpotd, recovered from disk and not yet started."""
-
-    settings: Settings
-    catalog_journal: GroupCommit
     journal: GroupCommit
     owner: CatalogOwner
+
+
+class WorkerPart(Struct, frozen=True):
+    """What a node has that owns instances."""
+
+    journal: GroupCommit
     shard: Shard
     router: Router
     checkpointer: Checkpointer
     key_upkeep: KeyUpkeep
+    disk: LmdbRows
+    dropper: Dropper
+    views: KeyViews
+    replayed_records: int
+
+
+class System(Struct, frozen=True):
+    """The parts of a node, recovered from disk and not yet started. A server of one process has both of them."""
+
+    settings: Settings
+    catalog: Catalog
     guard: Guard
     sessions: Sessions
     telemetry: Telemetry
     entropy: SystemEntropy
-    replayed_records: int
+    metrics: Callable[[], Awaitable[bytes]]
+    owners: Owners
+    catalog_part: CatalogPart | None
+    worker_part: WorkerPart | None
 
     @property
-    def catalog(self) -> Catalog:
-        return self.owner.catalog
+    def writing(self) -> CatalogPart:
+        """The catalog's part, on a node that has it."""
+        return _required(self.catalog_part)
+
+    @property
+    def worker(self) -> WorkerPart:
+        """The worker's part, on a node that has it."""
+        return _required(self.worker_part)
 
     def is_healthy(self) -> bool:
         """Whether the journals accept writes."""
-        journals = (self.journal, self.catalog_journal)
-        return not any(journal.statistics().failed for journal in journals)
+        parts = (self.catalog_part, self.worker_part)
+        return not any(part.journal.statistics().failed for part in parts if part is not None)
 
     def gateway(self, *, is_loopback: bool) -> QuartTrio:
         """The gateway's application."""
-        parts = GatewayParts(
+        parts = self.gateway_parts(is_loopback=is_loopback)
+        return build_gateway(parts, self._shell("gateway", "jackpotd gateway"))
+
+    def gateway_parts(self, *, is_loopback: bool) -> GatewayParts:
+        """What the gateway's handlers stand on."""
+        return GatewayParts(
             catalog=self.catalog,
-            router=self.router,
-            shard=self.shard,
+            router=self.worker.router,
+            owners=self.owners,
             guard=self.guard,
             sessions=self.sessions,
             is_healthy=self.is_healthy,
-            metrics=self.telemetry.text,
+            metrics=self.metrics,
+            clock=clock_ms,
+            new_id=self.entropy.uuid,
+            body_bytes_max=self.settings.limits.body_bytes_max,
             list_limit_max=self.settings.limits.list_limit_max,
             is_loopback=is_loopback,
         )
-        return build_gateway(parts, self._shell("gateway", "jackpotd gateway"))
 
     def admin(self, *, is_loopback: bool) -> QuartTrio:
         """The admin listener's application."""
         context = AdminContext(
-            owner=self.owner,
-            shard=self.shard,
+            owner=self.writing.owner,
+            owners=self.owners,
             guard=self.guard,
             clock=clock_ms,
             new_id=self.entropy.uuid,
             list_limit_max=self.settings.limits.list_limit_max,
+            key_retention_ms=retention_ms(self.settings),
         )
         return build_admin(
             context,
             self.sessions,
             self._shell("admin", "jackpotd admin"),
             is_healthy=self.is_healthy,
-            metrics=self.telemetry.text,
+            metrics=self.metrics,
             is_loopback=is_loopback,
         )
 
@@ -119,46 +137,43 @@ class System(Struct, frozen=True):
         )
 
 
-@contextmanager
-def opened(settings: Settings, data: DataDirectory) -> Iterator[Storage]:
-    """Opens everything on disk for writing; closes it when left."""
-    data.prepare()
-    with ExitStack() as closing:
-        map_bytes_max = settings.journal.map_gibibytes_max * GIBIBYTE
-
-        def log(path_name: str) -> LmdbLog:
-            directory = data.catalog if path_name == CATALOG_LOG else data.worker_journal
-            opened_log = LmdbLog.open(
-                directory, name=path_name, map_bytes_max=map_bytes_max, now_ms=clock_ms()
-            )
-            closing.callback(opened_log.close)
-            return opened_log
-
-        rows = LmdbRows.open(data.worker_rows, map_bytes_max=map_bytes_max)
-        closing.callback(rows.close)
-        keys = KeyIndex.open(
-            data.worker_keys, retention_ms=settings.idempotency.retention_days * DAY_MS
-        )
-        closing.callback(keys.close)
-        storage = Storage(log(CATALOG_LOG), log(WORKER_LOG), rows, keys)
-        data.sync()
-        yield storage
+T = TypeVar("T")
 
 
-def build(settings: Settings, data: DataDirectory, storage: Storage, *, is_demo: bool) -> System:
-    """Recovers the state from disk and puts the parts together; needs a running Trio loop."""
-    telemetry, entropy = Telemetry(), SystemEntropy()
-    batch_records_max = settings.journal.batch_records_max
-    catalog_journal = GroupCommit(storage.catalog_log, batch_records_max=batch_records_max)
+def _required(part: T | None) -> T:
+    if part is None:
+        raise RuntimeError("this node has no such part")
+    return part
+
+
+def build_catalog(settings: Settings, log: LmdbLog) -> CatalogPart:
+    """The catalog as its log tells it, and its one writer."""
+    journal = GroupCommit(log, batch_records_max=settings.journal.batch_records_max)
+    catalog = Catalog()
+    replay(catalog, log.scan(0))
+    return CatalogPart(journal, CatalogOwner(catalog, journal, clock_ms))
+
+
+def build_worker(
+    settings: Settings,
+    data: DataDirectory,
+    storage: WorkerStorage,
+    catalog: Catalog,
+    telemetry: Telemetry,
+    entropy: SystemEntropy,
+    *,
+    is_demo: bool,
+    index: int | None,
+) -> WorkerPart:
+    """Recovers a worker's instances from disk; without an index, those of a server that has no other worker."""
     journal = GroupCommit(
-        storage.worker_log,
-        batch_records_max=batch_records_max,
+        storage.log,
+        batch_records_max=settings.journal.batch_records_max,
         on_commit=telemetry.observe_commit,
     )
-    catalog = Catalog()
-    replay(catalog, storage.catalog_log.scan(0))
     fold = Fold(storage.rows, storage.keys)
-    replayed = recover(fold, storage.worker_log)
+    replayed = recover(fold, storage.log)
+    views = key_views(settings, data)
     shard = Shard(
         fold,
         journal,
@@ -166,58 +181,106 @@ def build(settings: Settings, data: DataDirectory, storage: Storage, *, is_demo:
         entropy,
         mailbox_length_max=settings.limits.mailbox_length_max,
         has_embedded_wallet=is_demo or settings.wallet.embedded,
+        index=index,
+        views=views,
     )
+    in_flight_max = settings.limits.requests_in_flight_max
     key_upkeep = KeyUpkeep(storage.keys, clock_ms)
-    router = Router(
-        catalog,
-        shard,
-        requests_in_flight_max=settings.limits.requests_in_flight_max,
+    checkpointer = _checkpointer(settings, storage, shard, journal, key_upkeep)
+    part = WorkerPart(
+        journal=journal,
+        shard=shard,
+        router=Router(catalog, shard, requests_in_flight_max=in_flight_max),
+        checkpointer=checkpointer,
+        key_upkeep=key_upkeep,
+        disk=storage.rows,
+        dropper=Dropper(fold, journal, storage.rows, checkpointer),
+        views=views,
+        replayed_records=replayed,
     )
-    checkpointer = Checkpointer(
-        fold,
+    telemetry.read_from(_gauges(part, storage, telemetry.worker))
+    return part
+
+
+def _checkpointer(
+    settings: Settings,
+    storage: WorkerStorage,
+    shard: Shard,
+    journal: GroupCommit,
+    key_upkeep: KeyUpkeep,
+) -> Checkpointer:
+    return Checkpointer(
+        shard.fold,
         journal,
         storage.rows,
         key_upkeep,
         interval_s=settings.journal.checkpoint_interval_s,
         transaction_rows_max=settings.journal.checkpoint_rows_max,
     )
-    telemetry.read_from(
-        Gauges(
-            actors=shard.actor_statistics,
-            shard=shard.statistics,
-            commits=journal.statistics,
-            keys=storage.keys.statistics,
-            in_flight=lambda: router.in_flight,
-        )
+
+
+def _gauges(part: WorkerPart, storage: WorkerStorage, worker: str) -> Gauges:
+    return Gauges(
+        worker,
+        actors=part.shard.actor_statistics,
+        shard=part.shard.statistics,
+        commits=part.journal.statistics,
+        keys=storage.keys.statistics,
+        in_flight=lambda: part.router.in_flight,
     )
-    guard, sessions = _identity(settings, data, catalog)
+
+
+def build_single(
+    settings: Settings,
+    data: DataDirectory,
+    catalog_log: LmdbLog,
+    storage: WorkerStorage,
+    *,
+    is_demo: bool,
+) -> System:
+    """The one node of a server of one process; needs a running Trio loop."""
+    telemetry, entropy = Telemetry("0"), SystemEntropy()
+    catalog_part = build_catalog(settings, catalog_log)
+    catalog = catalog_part.owner.catalog
+    guard, sessions = build_identity(settings, data, catalog)
+
+    async def metrics() -> bytes:
+        return telemetry.text()
+
+    worker_part = build_worker(
+        settings, data, storage, catalog, telemetry, entropy, is_demo=is_demo, index=None
+    )
     return System(
         settings=settings,
-        catalog_journal=catalog_journal,
-        journal=journal,
-        owner=CatalogOwner(catalog, catalog_journal, clock_ms),
-        shard=shard,
-        router=router,
-        checkpointer=checkpointer,
-        key_upkeep=key_upkeep,
+        catalog=catalog,
         guard=guard,
         sessions=sessions,
         telemetry=telemetry,
         entropy=entropy,
-        replayed_records=replayed,
+        metrics=metrics,
+        owners=LocalOwners(worker_part.shard),
+        catalog_part=catalog_part,
+        worker_part=worker_part,
     )
 
 
-def _identity(settings: Settings, data: DataDirectory, catalog: Catalog) -> tuple[Guard, Sessions]:
+def build_identity(
+    settings: Settings, data: DataDirectory, catalog: Catalog
+) -> tuple[Guard, Sessions]:
+    """Who may call, on this node: failures that lock an account are counted by each for itself."""
     identity = settings.identity
+
+    def account(username: str) -> Account | None:
+        return catalog.accounts.get(username)  # looked up anew: a snapshot brings a new table
+
     tokens = TokenDesk(
         load_secret(data.token_secret),
-        catalog.accounts.get,
+        account,
         user_lifetime_s=identity.user_token_lifetime_s,
         clock=clock_ms,
     )
     passwords = PasswordDesk(
-        catalog.accounts.get,
+        account,
         failures_max=identity.lock_failures_max,
         lock_s=identity.lock_duration_s,
     )

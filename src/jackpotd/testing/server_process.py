@@ -9,6 +9,7 @@ However a test ends, no process of the group outlives the context manager.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,14 +131,16 @@ class ServerProcess:
         return returncode
 
     async def close(self) -> None:
-        """Leave no process behind, whatever state the program is in."""
+        """Leave no process behind, whatever state the program is in, nor what a killed one would clean away later."""
         process = self._process
-        if process is None:
-            return
-        _signal_group(process.pid, signal.SIGKILL)
-        with trio.move_on_after(KILL_TIMEOUT_S):
-            await process.wait()
-        await self._forget(process)
+        if process is not None:
+            _signal_group(process.pid, signal.SIGKILL)
+            with trio.move_on_after(KILL_TIMEOUT_S):
+                await process.wait()
+            await self._forget(process)
+        with suppress(OSError):
+            private = await trio.Path(self.data_dir / "runtime").read_text()
+            shutil.rmtree(private, ignore_errors=True)
 
     async def stderr_tail(self) -> str:
         """The last lines that the program logged, for the message of a failed test."""

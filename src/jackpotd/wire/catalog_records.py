@@ -41,13 +41,24 @@ class Assignment(Struct, frozen=True, kw_only=True):
     priority: int
 
 
+class Former(Struct, frozen=True, kw_only=True):
+    """A jackpot that was mapped to a source until `removed_ms`: keys of that time may lie with its worker."""
+
+    instance_id: str
+    removed_ms: int
+
+
 class Source(_Entity, frozen=True, tag="source", kw_only=True):
-    """Where contributions come from; `jackpots` in the order of resolution."""
+    """Where contributions come from; `jackpots` in the order of resolution.
+
+    `former` names those that were mapped before, for as long as keys live.
+    """
 
     owner_id: str
     source_id: str
     name: str
     jackpots: tuple[Assignment, ...] = ()
+    former: tuple[Former, ...] = ()
 
 
 class Template(_Entity, frozen=True, tag="template", kw_only=True):
@@ -73,6 +84,13 @@ class InstanceEntry(_Entity, frozen=True, tag="instance", kw_only=True):
     status: Status
     created_ms: int
     by: str
+
+
+class Placement(_Entity, frozen=True, tag="placement", kw_only=True):
+    """The worker that an instance shall live in, where it is not the one that its hash says."""
+
+    instance_id: str
+    worker: int
 
 
 class Links(_Entity, frozen=True, tag="links", kw_only=True):
@@ -116,7 +134,9 @@ class Account(_Entity, frozen=True, tag="account", kw_only=True):
     generation: int = 0
 
 
-CatalogEntity = Operator | Source | Template | InstanceEntry | Links | Currencies | Account
+CatalogEntity = (
+    Operator | Source | Template | InstanceEntry | Placement | Links | Currencies | Account
+)
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ here on: they come in as numbers or strings, exact, and go out as numbers with t
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +19,9 @@ T = TypeVar("T")
 
 NULL = Raw(b"null")
 _ENCODER = msgspec.json.Encoder()
+_SHORT_DIGITS = 8  # of the whole part, and of the fraction: all that the scale of money holds
 _BEYOND = Decimal("1e1000")
+_KNOWN_AMOUNTS_MAX = 4096  # contributions are much alike
 _NUMBER = re.compile(r"-?[0-9]{1,64}(\.[0-9]{1,64})?([eE][+-]?[0-9]{1,9})?")
 _AT = re.compile(r" - at `(.+)`$")
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.+)`$")
@@ -48,7 +51,13 @@ def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind, dec_hook=_incoming, float_hook=_decimal)
 
 
-def _decimal(text: str) -> Decimal:
+def _decimal(text: str) -> "Decimal | IncomingAmount":
+    # Most amounts are short: they need no Decimal. Whatever else may be a number goes the long way.
+    whole, point, fraction = text.partition(".")
+    if point and len(whole) <= _SHORT_DIGITS and len(fraction) <= _SHORT_DIGITS:
+        digits = whole + fraction.ljust(_SHORT_DIGITS, "0")
+        if digits.isdecimal():
+            return IncomingAmount(int(digits))
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -56,6 +65,8 @@ def _decimal(text: str) -> Decimal:
 
 
 def _incoming(kind: type, value: object) -> object:
+    if type(value) is kind:
+        return value
     if kind is not IncomingAmount:
         raise NotImplementedError(kind)
     return IncomingAmount(_units_of(value))
@@ -113,6 +124,7 @@ def located(error: msgspec.ValidationError) -> tuple[str, str]:
     return path, message[:1].lower() + message[1:]
 
 
+@lru_cache(maxsize=_KNOWN_AMOUNTS_MAX)
 def amount(value: int) -> Raw:
     """An outgoing amount: a JSON number with the exact decimal."""
     return Raw(money.decimal_text(value).encode())

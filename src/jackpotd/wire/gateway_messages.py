@@ -47,7 +47,7 @@ class Callback(Struct, frozen=True):
     win_result_only: bool = False
 
 
-class ContributionV1(Struct, frozen=True, kw_only=True):
+class ContributionV1(Struct, frozen=True, gc=False, kw_only=True):
     """Fields that both v1 contributions share."""
 
     token: Text
@@ -63,20 +63,20 @@ class ContributionV1(Struct, frozen=True, kw_only=True):
     event_metadata: Opaque = field(default_factory=null)
 
 
-class SourceContributionV1(ContributionV1, frozen=True, kw_only=True):
+class SourceContributionV1(ContributionV1, frozen=True, gc=False, kw_only=True):
     """`POST /jackpots/contribute/source`."""
 
     source_id: Id
     segments: list[Text] | None = None
 
 
-class InstanceContributionV1(ContributionV1, frozen=True, kw_only=True):
+class InstanceContributionV1(ContributionV1, frozen=True, gc=False, kw_only=True):
     """`POST /jackpots/contribute/instance`."""
 
     instance_id: Id
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """A source or an instance."""
 
     type: Literal["source", "instance"]
@@ -86,7 +86,7 @@ class Target(Struct, frozen=True):
 BareBrand = Annotated[str, Meta(pattern=f"^{PLAIN_ID}{END}")]
 
 
-class PlayerV2(Struct, frozen=True):
+class PlayerV2(Struct, frozen=True, gc=False):
     """The contributing player; `brand_id` is the bare brand."""
 
     id: Id
@@ -96,21 +96,21 @@ class PlayerV2(Struct, frozen=True):
     segments: list[Text] | None = None
 
 
-class MoneyV2(Struct, frozen=True):
+class MoneyV2(Struct, frozen=True, gc=False):
     """An amount in a currency."""
 
     currency: Currency
     value: IncomingAmount
 
 
-class SourceOfContribution(Struct, frozen=True):
+class SourceOfContribution(Struct, frozen=True, gc=False):
     """The user action behind a contribution, kept as a back-reference."""
 
     id: Text
     type: Text = "gameround"
 
 
-class OptionsV2(Struct, frozen=True):
+class OptionsV2(Struct, frozen=True, gc=False):
     """Optional parameters of a v2 contribution."""
 
     vertical_id: Text | None = None
@@ -119,7 +119,7 @@ class OptionsV2(Struct, frozen=True):
     callback: Callback | None = None
 
 
-class ContributionV2(Struct, frozen=True, kw_only=True):
+class ContributionV2(Struct, frozen=True, gc=False, kw_only=True):
     """`POST /v2/jackpots/contribute`; `owner_id` is an alias of `operator_id`."""
 
     target: Target
@@ -133,7 +133,7 @@ class ContributionV2(Struct, frozen=True, kw_only=True):
     options: OptionsV2 | None = None
 
 
-class ContributionAnswer(Struct, frozen=True):
+class ContributionAnswer(Struct, frozen=True, gc=False):
     """What one instance made of a contribution; amounts in the player's currency."""
 
     instance_id: str
@@ -148,7 +148,14 @@ class ContributionAnswer(Struct, frozen=True):
     metadata: Opaque
 
 
-class OptInV1(Struct, frozen=True):
+class BatchAnswer(Struct, frozen=True):
+    """The answer to one element of a batch: its status, and the body that it would have had alone."""
+
+    status_code: int
+    result: Any
+
+
+class OptInV1(Struct, frozen=True, gc=False):
     """`POST /jackpots/optin`."""
 
     instance_id: Id
@@ -160,7 +167,7 @@ class OptInV1(Struct, frozen=True):
     contribution_currency: Currency | None = None
 
 
-class OptInPlayerV2(Struct, frozen=True):
+class OptInPlayerV2(Struct, frozen=True, gc=False):
     """The player of a v2 opt-in."""
 
     id: Id
@@ -168,14 +175,14 @@ class OptInPlayerV2(Struct, frozen=True):
     country: Text | None = None
 
 
-class PreferenceV2(Struct, frozen=True):
+class PreferenceV2(Struct, frozen=True, gc=False):
     """The contribution that a player prefers; the currency is by default the jackpot's."""
 
     value: IncomingAmount
     currency: Currency | None = None
 
 
-class OptInV2(Struct, frozen=True, kw_only=True):
+class OptInV2(Struct, frozen=True, gc=False, kw_only=True):
     """`POST /v2/jackpots/optin`."""
 
     target: Target
@@ -196,7 +203,7 @@ class FailedOptIn(Struct, frozen=True):
     message: str
 
 
-class OptInAnswerV2(Struct, frozen=True):
+class OptInAnswerV2(Struct, frozen=True, gc=False):
     """Which instances took the opt-in and which refused."""
 
     success: list[str]

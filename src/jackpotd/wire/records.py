@@ -5,6 +5,7 @@ retyped, and a tag is never used again. JSON, because a journal is evidence: any
 and its integers have no size.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,13 +14,14 @@ from msgspec import Raw, Struct
 from jackpotd.core import events as core
 from jackpotd.core.state import Status
 from jackpotd.wire.codec import NULL
+from jackpotd.wire.rows import InstanceRow, PlayerRow, ReceivedRow, WinnerRow
 
 
-class _Record(Struct, frozen=True, array_like=True):
+class _Record(Struct, frozen=True, gc=False, array_like=True):
     pass
 
 
-class Contributed(_Record, frozen=True, tag="c"):
+class Contributed(_Record, frozen=True, gc=False, tag="c"):
     at_ms: int
     round_id: str
     brand: str
@@ -37,7 +39,7 @@ class Contributed(_Record, frozen=True, tag="c"):
     jackpot_rate: int
 
 
-class PotWon(_Record, frozen=True, tag="w"):
+class PotWon(_Record, frozen=True, gc=False, tag="w"):
     at_ms: int
     round_id: str
     brand: str
@@ -53,7 +55,7 @@ class PotWon(_Record, frozen=True, tag="w"):
     seed: int
 
 
-class PotClosed(_Record, frozen=True, tag="x"):
+class PotClosed(_Record, frozen=True, gc=False, tag="x"):
     at_ms: int
     pot: int
     to_values: tuple[int, ...]
@@ -61,14 +63,14 @@ class PotClosed(_Record, frozen=True, tag="x"):
     to_house: int
 
 
-class StatusChanged(_Record, frozen=True, tag="s"):
+class StatusChanged(_Record, frozen=True, gc=False, tag="s"):
     at_ms: int
     status: Status
     reason: str
     by: str
 
 
-class OptInChanged(_Record, frozen=True, tag="o"):
+class OptInChanged(_Record, frozen=True, gc=False, tag="o"):
     at_ms: int
     brand: str
     player_id: str
@@ -89,7 +91,7 @@ _TO_RECORD: dict[type, Any] = {
 _TO_EVENT: dict[type, Any] = {record: event for event, record in _TO_RECORD.items()}
 
 
-class Request(_Record, frozen=True):
+class Request(_Record, frozen=True, gc=False):
     """The request behind a target's entry: what a repeat of its key has to be answered with.
 
     `wager`, `country`, `segments` and `vertical` are there for the links, which decide for themselves.
@@ -109,7 +111,7 @@ class Request(_Record, frozen=True):
     vertical: str | None = None
 
 
-class Created(_Record, frozen=True, tag="I"):
+class Created(_Record, frozen=True, gc=False, tag="I"):
     """An instance was born from a template."""
 
     at_ms: int
@@ -124,11 +126,12 @@ class Created(_Record, frozen=True, tag="I"):
     by: str
 
 
-class Entry(_Record, frozen=True, tag="E"):
+class Entry(_Record, frozen=True, gc=False, tag="E"):
     """What happened to one instance at once.
 
     A target's entry of a linked request names its `links`; the entry of a linked instance names the target's sequence
-    number as its `cause` and its `place` among the links.
+    number as its `cause` and its `place` among the links. `worker` is the one whose journal holds the cause; None is
+    this journal itself.
     """
 
     instance_id: str
@@ -137,19 +140,21 @@ class Entry(_Record, frozen=True, tag="E"):
     links: tuple[str, ...] = ()
     cause: int | None = None
     place: int = 0
+    worker: int | None = None
 
 
-class LinkRefused(_Record, frozen=True, tag="L"):
-    """A linked instance refused its part."""
+class LinkRefused(_Record, frozen=True, gc=False, tag="L"):
+    """A linked instance refused its part; `worker` as in `Entry`."""
 
     cause: int
     place: int
     instance_id: str
     code: str
     message: str
+    worker: int | None = None
 
 
-class Settled(_Record, frozen=True, tag="S"):
+class Settled(_Record, frozen=True, gc=False, tag="S"):
     """All links of a request have answered: `results` are the sequence numbers of their records, in order.
 
     Where the request had a key, its digest now leads to this record.
@@ -161,7 +166,117 @@ class Settled(_Record, frozen=True, tag="S"):
     accepted_ms: int
 
 
-Record = Created | Entry | LinkRefused | Settled
+class RemoteAnswered(_Record, frozen=True, gc=False, tag="R"):
+    """A link that lives in another worker has answered: `events` where it took its part, else `code` and `message`.
+
+    A copy of that worker's evidence, so that a repeat of the key is answered from this journal alone.
+    """
+
+    cause: int
+    place: int
+    worker: int
+    instance_id: str
+    events: tuple[EventRecord, ...] | None
+    code: str = ""
+    message: str = ""
+
+
+class Forgotten(_Record, frozen=True, tag="F"):
+    """Another worker has settled these causes, and all below `below`: what it was answered may be forgotten.
+
+    But not by instances that stand still, because they are on the move.
+    """
+
+    worker: int
+    causes: tuple[int, ...]
+    below: int = 0
+    still: tuple[str, ...] = ()
+
+
+class Departing(_Record, frozen=True, gc=False, tag="D"):
+    """An instance leaves for another worker: after this record it takes nothing more here."""
+
+    at_ms: int
+    instance_id: str
+    to_worker: int
+
+
+class Returned(_Record, frozen=True, gc=False, tag="B"):
+    """A departure was called off before the other worker took the instance over; it goes on here."""
+
+    at_ms: int
+    instance_id: str
+    departing_seq: int
+
+
+class Departed(_Record, frozen=True, gc=False, tag="G"):
+    """The other worker has taken the instance over; its rows here are dropped in the background from now on."""
+
+    at_ms: int
+    instance_id: str
+    to_worker: int
+    departing_seq: int
+
+
+class Imported(_Record, frozen=True, gc=False, tag="M"):
+    """Some rows of an instance that arrives, as the worker that it leaves had them at its `Departing`.
+
+    Players come with brand and id; winners with pot, order and place, as their keys have them.
+    """
+
+    instance_id: str
+    from_worker: int
+    departing_seq: int
+    players: tuple[tuple[str, str, PlayerRow], ...] = ()
+    winners: tuple[tuple[int, int, int, WinnerRow], ...] = ()
+    received: tuple[ReceivedRow, ...] = ()
+
+
+class Adopted(_Record, frozen=True, gc=False, tag="A"):
+    """An instance lives here from now on; `instance` is its row as the worker that it left had it.
+
+    `moves` counts how often it has moved; `views` are (worker, since) of those that may hold keys of the giver's
+    instances, the giver among them.
+    """
+
+    at_ms: int
+    instance_id: str
+    from_worker: int
+    departing_seq: int
+    moves: int
+    instance: InstanceRow
+    views: tuple[tuple[int, int], ...]
+
+
+class Abandoned(_Record, frozen=True, gc=False, tag="Q"):
+    """An import that never became an adoption: its rows are dropped in the background from now on."""
+
+    instance_id: str
+    from_worker: int
+    departing_seq: int
+
+
+class Dropped(_Record, frozen=True, gc=False, tag="Z"):
+    """No row of an instance that departed, or of an abandoned import, is left."""
+
+    instance_id: str
+
+
+Record = (
+    Created
+    | Entry
+    | LinkRefused
+    | Settled
+    | RemoteAnswered
+    | Forgotten
+    | Departing
+    | Returned
+    | Departed
+    | Imported
+    | Adopted
+    | Abandoned
+    | Dropped
+)
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -175,7 +290,7 @@ def decode(data: bytes) -> Record:
     return _DECODER.decode(data)
 
 
-def from_events(events: list[core.InstanceEvent]) -> tuple[EventRecord, ...]:
+def from_events(events: Sequence[core.InstanceEvent]) -> tuple[EventRecord, ...]:
     """The core's events in the journal's format; both have the same fields in the same order."""
     return tuple([_TO_RECORD[type(event)](*msgspec.structs.astuple(event)) for event in events])
 
@@ -183,3 +298,14 @@ def from_events(events: list[core.InstanceEvent]) -> tuple[EventRecord, ...]:
 def to_events(records: tuple[EventRecord, ...]) -> list[core.InstanceEvent]:
     """The journal's events as the core knows them."""
     return [_TO_EVENT[type(record)](*msgspec.structs.astuple(record)) for record in records]
+
+
+def remote_answer(
+    cause: int, place: int, worker: int, answer: Entry | LinkRefused
+) -> RemoteAnswered:
+    """The copy of another worker's answer to a link."""
+    if isinstance(answer, LinkRefused):
+        return RemoteAnswered(
+            cause, place, worker, answer.instance_id, None, answer.code, answer.message
+        )
+    return RemoteAnswered(cause, place, worker, answer.instance_id, answer.events)

@@ -12,11 +12,11 @@ from msgspec import Raw, Struct
 from jackpotd.core.state import Status
 
 
-class _Row(Struct, frozen=True, array_like=True):
+class _Row(Struct, frozen=True, gc=False, array_like=True):
     pass
 
 
-class PotRow(_Row, frozen=True):
+class PotRow(_Row, frozen=True, gc=False):
     value: int
     reserve: int
     cycle: int
@@ -25,7 +25,7 @@ class PotRow(_Row, frozen=True):
     paid: int
 
 
-class InstanceRow(_Row, frozen=True, tag="i"):
+class InstanceRow(_Row, frozen=True, gc=False, tag="i"):
     """An instance: `created` is its birth record as it stands in the journal."""
 
     as_of: int
@@ -43,13 +43,13 @@ class InstanceRow(_Row, frozen=True, tag="i"):
     payouts: int
 
 
-class PotCountRow(_Row, frozen=True):
+class PotCountRow(_Row, frozen=True, gc=False):
     cycle: int
     count: int
     value: int
 
 
-class PlayerRow(_Row, frozen=True, tag="p"):
+class PlayerRow(_Row, frozen=True, gc=False, tag="p"):
     """A player's standing with one instance."""
 
     as_of: int
@@ -61,7 +61,7 @@ class PlayerRow(_Row, frozen=True, tag="p"):
     updated_ms: int
 
 
-class WinnerRow(_Row, frozen=True, tag="w"):
+class WinnerRow(_Row, frozen=True, gc=False, tag="w"):
     """One pot won, in the jackpot's currency."""
 
     at_ms: int
@@ -72,7 +72,7 @@ class WinnerRow(_Row, frozen=True, tag="w"):
     round_id: str
 
 
-class PropagationRow(_Row, frozen=True, tag="l"):
+class PropagationRow(_Row, frozen=True, gc=False, tag="l"):
     """A linked request whose links have not all answered: 0 where a result is still missing."""
 
     links: tuple[str, ...]
@@ -81,19 +81,87 @@ class PropagationRow(_Row, frozen=True, tag="l"):
     accepted_ms: int
 
 
-class PositionRow(_Row, frozen=True, tag="@"):
+class ReceivedRow(_Row, frozen=True, gc=False, tag="r"):
+    """What an instance answered to a link of another worker's, as journalled; until that worker has settled."""
+
+    worker: int
+    cause: int
+    place: int
+    instance_id: str
+    record: Raw
+
+
+class DepartureRow(_Row, frozen=True, gc=False, tag="d"):
+    """An instance that leaves or has left, `departed_seq` then above 0; kept until it comes back."""
+
+    instance_id: str
+    to_worker: int
+    departing_seq: int
+    departed_seq: int
+
+
+class ImportRow(_Row, frozen=True, gc=False, tag="m"):
+    """An import under way."""
+
+    instance_id: str
+    from_worker: int
+    departing_seq: int
+
+
+class ArrivalRow(_Row, frozen=True, gc=False, tag="a"):
+    """How an instance that was not born here came here; `moves` counts all of its moves so far."""
+
+    instance_id: str
+    from_worker: int
+    departing_seq: int
+    moves: int
+
+
+class DroppingRow(_Row, frozen=True, gc=False, tag="x"):
+    """Rows of an instance are being dropped since this record: it departed, or its import was abandoned."""
+
+    instance_id: str
+    since_seq: int
+
+
+class ViewRow(_Row, frozen=True, gc=False, tag="v"):
+    """Another worker's keys are looked into, for as long as keys of that time live."""
+
+    worker: int
+    since_ms: int
+
+
+class PositionRow(_Row, frozen=True, gc=False, tag="@"):
     """Every row reflects the journal at least up to this sequence number."""
 
     seq: int
 
 
-Row = InstanceRow | PlayerRow | WinnerRow | PropagationRow | PositionRow
+Row = (
+    InstanceRow
+    | PlayerRow
+    | WinnerRow
+    | PropagationRow
+    | ReceivedRow
+    | DepartureRow
+    | ImportRow
+    | ArrivalRow
+    | DroppingRow
+    | ViewRow
+    | PositionRow
+)
 
 POSITION_KEY = b"@"
 INSTANCES = b"i"
 PLAYERS = b"p"
 WINNERS = b"w"
 PROPAGATIONS = b"l"
+RECEIVED = b"r"
+DEPARTURES = b"d"
+IMPORTS = b"m"
+ARRIVALS = b"a"
+DROPPINGS = b"x"
+VIEWS = b"v"
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Row)
@@ -112,13 +180,27 @@ def instance_key(instance_id: str) -> bytes:
     return INSTANCES + instance_id.encode()
 
 
+def player_prefix(instance_id: str) -> bytes:
+    return f"p{instance_id}\0".encode()
+
+
 def player_key(instance_id: str, brand: str, player_id: str) -> bytes:
     """Ids of instances and brands hold no NUL; a player's id stands last, so it may hold anything."""
     return f"p{instance_id}\0{brand}\0{player_id}".encode()
 
 
+def player_of(key: bytes) -> tuple[str, str]:
+    """Brand and player id of a player's key."""
+    _, brand, player_id = key.decode().split("\0", 2)
+    return brand, player_id
+
+
+def winners_prefix(instance_id: str) -> bytes:
+    return f"w{instance_id}\0".encode()
+
+
 def winner_prefix(instance_id: str, pot: int) -> bytes:
-    return f"w{instance_id}\0".encode() + pot.to_bytes(2, "big")
+    return winners_prefix(instance_id) + pot.to_bytes(2, "big")
 
 
 def winner_key(instance_id: str, pot: int, seq: int, place: int) -> bytes:
@@ -133,5 +215,52 @@ def winner_order(seq: int, place: int) -> bytes:
 WINNER_ORDER_BYTES = 10
 
 
+def winner_of(key: bytes) -> tuple[int, int, int]:
+    """Pot, order and place of a winner's key."""
+    pot, order, place = key[-12:-10], key[-10:-2], key[-2:]
+    return int.from_bytes(pot, "big"), int.from_bytes(order, "big"), int.from_bytes(place, "big")
+
+
+# Winners of an instance that has moved come after all from before the move, though another journal numbers them.
+MOVE_BITS = 48
+MOVES_MAX = (1 << 16) - 1
+
+
+def order_after_moves(moves: int) -> int:
+    """What is added to a journal's numbers, so that winners of an instance stay in order over its moves."""
+    return moves << MOVE_BITS
+
+
 def propagation_key(cause: int) -> bytes:
     return PROPAGATIONS + cause.to_bytes(8, "big")
+
+
+def prefixes_of(instance_id: str) -> tuple[bytes, ...]:
+    """What the keys of an instance's many rows begin with, in the order of the keys."""
+    return player_prefix(instance_id), winners_prefix(instance_id)
+
+
+def received_key(worker: int, cause: int, place: int) -> bytes:
+    return (
+        RECEIVED + worker.to_bytes(2, "big") + cause.to_bytes(8, "big") + place.to_bytes(2, "big")
+    )
+
+
+def departure_key(instance_id: str) -> bytes:
+    return DEPARTURES + instance_id.encode()
+
+
+def import_key(instance_id: str) -> bytes:
+    return IMPORTS + instance_id.encode()
+
+
+def arrival_key(instance_id: str) -> bytes:
+    return ARRIVALS + instance_id.encode()
+
+
+def dropping_key(instance_id: str) -> bytes:
+    return DROPPINGS + instance_id.encode()
+
+
+def view_key(worker: int) -> bytes:
+    return VIEWS + worker.to_bytes(2, "big")

@@ -1,0 +1,108 @@
+"""What other nodes ask this worker about its instances; each answer waits until all that it tells is durable here."""
+
+from functools import partial
+
+from jackpotd.cluster.catalog import CatalogCopy
+from jackpotd.cluster.sketches import Sketches
+from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.rejections import Rejection
+from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Status
+from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.cells import row_of
+from jackpotd.engine.messages import MOVED, Taken
+from jackpotd.engine.overlay import PlayerCell, player_row
+from jackpotd.engine.owners import LocalOwners
+from jackpotd.engine.shard import Shard
+from jackpotd.mesh.mesh import Asked, Mesh
+from jackpotd.wire import mesh_messages as wire
+from jackpotd.wire import rows
+
+
+class Answering:
+    """The worker's side of `RemoteOwners`."""
+
+    def __init__(
+        self, mesh: Mesh, copy: CatalogCopy, catalog: Catalog, shard: Shard, sketches: Sketches
+    ) -> None:
+        self._copy = copy
+        self._catalog = catalog
+        self._shard = shard
+        self._owners = LocalOwners(shard)
+        self._sketches = sketches
+        mesh.handle_slowly(wire.AskInstances, self._instances)
+        mesh.handle_slowly(wire.AskStanding, self._standing)
+        mesh.handle_slowly(wire.AskWinners, self._winners)
+        mesh.handle_slowly(wire.AskStatus, self._status)
+        mesh.handle_slowly(wire.GiveBirth, self._birth)
+        mesh.handle(wire.AskOptIn, self._opt_in)
+
+    def _row(self, instance_id: str) -> bytes:
+        """An instance's row, or nothing if it is not here."""
+        cell = self._shard.fold.cells.get(instance_id)
+        return b"" if cell is None else rows.encode(row_of(cell))
+
+    async def _instances(self, _peer: int, message: wire.AskInstances) -> wire.Message:
+        found = tuple([self._row(instance_id) for instance_id in message.instance_ids])
+        await self._shard.durable()
+        return wire.Instances(found)
+
+    async def _standing(self, _peer: int, message: wire.AskStanding) -> wire.Message:
+        instance = self._row(message.instance_id)
+        if not instance:
+            return _refused(MOVED)
+        player = self._shard.player(message.instance_id, message.brand, message.player_id)
+        await self._shard.durable()
+        if player is UNKNOWN_PLAYER:
+            return wire.Standing(instance, None)
+        return wire.Standing(instance, rows.encode(player_row(PlayerCell(0, player))))
+
+    async def _winners(self, _peer: int, message: wire.AskWinners) -> wire.Message:
+        found = await self._owners.winners(
+            message.instance_id, message.pot, message.brand, message.limit
+        )
+        return _refused(found) if isinstance(found, Rejection) else wire.Winners(tuple(found))
+
+    async def _status(self, _peer: int, message: wire.AskStatus) -> wire.Message:
+        command = ChangeStatus(
+            at_ms=0, status=Status(message.status), reason=message.reason, by=message.by
+        )
+        outcome = await self._owners.change_status(message.instance_id, command)
+        return await self._told(outcome)
+
+    async def _told(self, outcome: Instance | Rejection) -> wire.Message:
+        """The outcome of a change, once every worker has heard of it."""
+        if isinstance(outcome, Rejection):
+            return _refused(outcome)
+        instance_id = outcome.definition.instance_id
+        row = self._row(instance_id)
+        await self._sketches.told([instance_id])
+        await self._shard.durable()
+        return wire.Instances((row,)) if row else _refused(MOVED)
+
+    async def _birth(self, _peer: int, message: wire.GiveBirth) -> wire.Message:
+        await self._copy.seen(message.version)
+        for instance_id in message.instance_ids:
+            await self._shard.create(self._catalog.instances[instance_id])
+        await self._sketches.told(message.instance_ids)
+        return wire.Instances(tuple([self._row(name) for name in message.instance_ids]))
+
+    def _opt_in(self, asked: Asked, message: wire.AskOptIn) -> None:
+        command = OptIn(
+            at_ms=0,
+            brand=message.brand,
+            player_id=message.player_id,
+            country=message.country,
+            opt_in=message.opt_in,
+            preferred=message.preferred,
+            preferred_currency=message.preferred_currency,
+            rates=message.rates,
+        )
+        self._owners.opt_in(message.instance_id, command, partial(_tell, asked))
+
+
+def _tell(asked: Asked, outcome: Taken | Rejection | None) -> None:
+    asked.answer(_refused(outcome) if isinstance(outcome, Rejection) else wire.DONE)
+
+
+def _refused(rejection: Rejection) -> wire.Refused:
+    return wire.Refused(rejection.code, rejection.message)

@@ -1,0 +1,148 @@
+"""Owners on several nodes: what lives here is asked directly, all else over the mesh."""
+
+from collections.abc import Callable
+
+from jackpotd.cluster.answers import NOT_THERE, refusal_of
+from jackpotd.cluster.contributions import ask_opt_in
+from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.rejections import Rejection
+from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Status
+from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.cells import instance_of
+from jackpotd.engine.messages import OptInAnswer
+from jackpotd.engine.overlay import player_cell
+from jackpotd.engine.owners import LocalOwners, not_found
+from jackpotd.engine.places import Definitions
+from jackpotd.mesh.link import Unreached
+from jackpotd.mesh.mesh import Mesh
+from jackpotd.wire import mesh_messages as wire
+from jackpotd.wire import rows
+from jackpotd.wire.catalog_records import InstanceEntry
+from jackpotd.wire.rows import WinnerRow
+
+INSTANCES_PER_QUESTION_MAX = 256
+
+
+class RemoteOwners:
+    """The owners of all instances, asked from one node; the edge has none of its own."""
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        catalog: Catalog,
+        definitions: Definitions,
+        where: Callable[[str], int],
+        *,
+        here: LocalOwners | None,
+        note: Callable[[str, Status], None] = lambda _instance_id, _status: None,
+    ) -> None:
+        self._mesh = mesh
+        self._catalog = catalog
+        self._definitions = definitions
+        self._where = where
+        self._here = here
+        self._note = note
+
+    def _local(self, instance_id: str) -> LocalOwners | None:
+        here = self._here
+        return here if here is not None and here.has(instance_id) else None
+
+    async def _ask(self, instance_id: str, message: wire.Message) -> wire.Message | Rejection:
+        """The answer of an instance's owner; its refusal, or why it cannot be asked."""
+        if instance_id not in self._catalog.instances:
+            return not_found(instance_id)
+        node = self._where(instance_id)
+        if node == self._mesh.node:
+            return NOT_THERE
+        answer = await self._mesh.question(node, message)
+        return refusal_of(answer) if isinstance(answer, Unreached | wire.Refused) else answer
+
+    async def instance(self, instance_id: str) -> Instance | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.instance(instance_id)
+        answer = await self._ask(instance_id, wire.AskInstances((instance_id,)))
+        return self._only(answer, instance_id)
+
+    def _only(self, answer: wire.Message | Rejection, instance_id: str) -> Instance | Rejection:
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, wire.Instances):
+            raise TypeError(f"{type(answer).__name__} is no instance")
+        return self._instance(instance_id, answer.rows[0]) if answer.rows[0] else NOT_THERE
+
+    def _instance(self, instance_id: str, data: bytes) -> Instance:
+        state = instance_of(rows.decode(data), self._definitions.of(instance_id))
+        self._note(instance_id, state.status)
+        return state
+
+    async def instances(self) -> list[Instance] | Rejection:
+        found: list[Instance] = []
+        if self._here is not None:
+            local = await self._here.instances()
+            if isinstance(local, Rejection):
+                return local
+            found += local
+        by_node: dict[int, list[str]] = {}
+        for instance_id in self._catalog.instances:
+            by_node.setdefault(self._where(instance_id), []).append(instance_id)
+        by_node.pop(self._mesh.node, None)
+        for node, names in by_node.items():
+            for at in range(0, len(names), INSTANCES_PER_QUESTION_MAX):
+                some = tuple(names[at : at + INSTANCES_PER_QUESTION_MAX])
+                answer = await self._mesh.question(node, wire.AskInstances(some))
+                if not isinstance(answer, wire.Instances):
+                    return refusal_of(answer)
+                rows_of = zip(some, answer.rows, strict=True)
+                found += [self._instance(name, data) for name, data in rows_of if data]
+        return found
+
+    async def standing(
+        self, instance_id: str, brand: str, player_id: str
+    ) -> tuple[Instance, Player] | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.standing(instance_id, brand, player_id)
+        answer = await self._ask(instance_id, wire.AskStanding(instance_id, brand, player_id))
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, wire.Standing):
+            raise TypeError(f"{type(answer).__name__} is no standing")
+        player = UNKNOWN_PLAYER
+        if answer.player is not None:
+            player = player_cell(rows.decode(answer.player)).player
+        return self._instance(instance_id, answer.instance), player
+
+    async def winners(
+        self, instance_id: str, pot: int | None, brand: str, limit: int
+    ) -> list[WinnerRow] | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.winners(instance_id, pot, brand, limit)
+        answer = await self._ask(instance_id, wire.AskWinners(instance_id, pot, brand, limit))
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, wire.Winners):
+            raise TypeError(f"{type(answer).__name__} are no winners")
+        return list(answer.rows)
+
+    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.change_status(instance_id, command)
+        message = wire.AskStatus(instance_id, command.status, command.reason, command.by)
+        return self._only(await self._ask(instance_id, message), instance_id)
+
+    async def create(self, entry: InstanceEntry) -> Instance | Rejection:
+        local = self._local(entry.instance_id)
+        if local is not None:
+            return await local.create(entry)
+        message = wire.GiveBirth(self._catalog.version, (entry.instance_id,))
+        return self._only(await self._ask(entry.instance_id, message), entry.instance_id)
+
+    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
+        local = self._local(instance_id)
+        if local is not None:
+            local.opt_in(instance_id, command, answer)
+        else:
+            ask_opt_in(self._mesh, self._where(instance_id), instance_id, command, answer)

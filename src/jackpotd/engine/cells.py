@@ -1,0 +1,86 @@
+"""An instance in memory and its row: how one becomes the other."""
+
+import msgspec
+from msgspec import Raw
+
+from jackpotd.core.split import allocation
+from jackpotd.core.state import Definition, Instance, Pot
+from jackpotd.wire import records, rows
+from jackpotd.wire.catalog_records import compile_document
+
+
+class Cell:
+    """An instance as it stands; `created` is its birth record, which its row carries along.
+
+    `order` is added to the journal's numbers in the keys of its winners; it grows with each move between workers.
+    """
+
+    __slots__ = ("as_of", "created", "order", "state")
+
+    def __init__(self, state: Instance, as_of: int, created: bytes, order: int = 0) -> None:
+        self.state = state
+        self.as_of = as_of
+        self.created = created
+        self.order = order
+
+
+def definition_of(created: records.Created) -> Definition:
+    """Who an instance is, from its birth record."""
+    return Definition(
+        instance_id=created.instance_id,
+        name=created.name,
+        owner_id=created.owner_id,
+        template_id=created.template_id,
+        template_owner_id=created.template_owner_id,
+        created_ms=created.at_ms,
+        rules=compile_document(created.template, list(created.brands)),
+    )
+
+
+def row_of(cell: Cell) -> rows.InstanceRow:
+    """The row of an instance."""
+    state = cell.state
+    return rows.InstanceRow(
+        as_of=cell.as_of,
+        created=Raw(cell.created),
+        status=state.status,
+        version=state.version,
+        updated_ms=state.updated_ms,
+        pots=tuple(rows.PotRow(*msgspec.structs.astuple(pot)) for pot in state.pots),
+        carried=state.carried,
+        contributions=state.contributions,
+        contributed=state.contributed,
+        operator=state.operator,
+        deficit=state.deficit,
+        house=state.house,
+        payouts=state.payouts,
+    )
+
+
+def cell_of(row: rows.InstanceRow, moves: int) -> Cell:
+    """The instance of a row that has moved so often."""
+    created = records.decode(row.created)
+    if not isinstance(created, records.Created):
+        raise TypeError("an instance's row does not carry its birth record")
+    state = instance_of(row, definition_of(created))
+    return Cell(state, row.as_of, bytes(row.created), rows.order_after_moves(moves))
+
+
+def instance_of(row: rows.InstanceRow, definition: Definition) -> Instance:
+    """The state that a row holds, of an instance whose rules are known."""
+    pots = tuple(Pot(*msgspec.structs.astuple(pot)) for pot in row.pots)
+    return Instance(
+        definition=definition,
+        plan=allocation(definition.rules, tuple(pot.is_open for pot in pots)),
+        status=row.status,
+        version=row.version,
+        updated_ms=row.updated_ms,
+        pots=pots,
+        carried=row.carried,
+        contributions=row.contributions,
+        contributed=row.contributed,
+        operator=row.operator,
+        deficit=row.deficit,
+        house=row.house,
+        payouts=row.payouts,
+    )

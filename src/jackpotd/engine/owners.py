@@ -1,0 +1,134 @@
+"""What may be asked of an instance's owner, wherever it lives: reads, changes of state, births.
+
+Whatever is told is durable with the owner. A worker that is not there is a Rejection, OVERLOADED.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import trio
+import trio.lowlevel
+
+from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.state import Instance, Player
+from jackpotd.engine.messages import OptInAnswer
+from jackpotd.engine.shard import Shard
+from jackpotd.wire.catalog_records import InstanceEntry
+from jackpotd.wire.rows import WinnerRow
+
+ROWS_AT_ONCE_MAX = 256
+
+
+class Owners(Protocol):
+    """The owners of all instances."""
+
+    async def instance(self, instance_id: str) -> Instance | Rejection:
+        """An instance as it stands."""
+        ...
+
+    async def instances(self) -> list[Instance] | Rejection:
+        """All instances as they stand."""
+        ...
+
+    async def standing(
+        self, instance_id: str, brand: str, player_id: str
+    ) -> tuple[Instance, Player] | Rejection:
+        """An instance and a player's standing with it, both of one moment."""
+        ...
+
+    async def winners(
+        self, instance_id: str, pot: int | None, brand: str, limit: int
+    ) -> list[WinnerRow] | Rejection:
+        """The latest winners, the latest first: of one pot or over all, of a brand or of all where it is empty."""
+        ...
+
+    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+        """Starts, pauses, resumes or terminates an instance."""
+        ...
+
+    async def create(self, entry: InstanceEntry) -> Instance | Rejection:
+        """Gives birth to an instance that the catalog has taken in."""
+        ...
+
+    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
+        """Opts a player in or out; the answer calls back."""
+        ...
+
+
+def not_found(instance_id: str) -> Rejection:
+    return Rejection(Code.JACKPOT_NOT_FOUND, instance_id)
+
+
+class LocalOwners:
+    """All instances live here."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+
+    def has(self, instance_id: str) -> bool:
+        """Whether an instance lives here."""
+        return instance_id in self._shard.actors
+
+    async def instance(self, instance_id: str) -> Instance | Rejection:
+        state = self._shard.state(instance_id)
+        await self._shard.durable()
+        return state or not_found(instance_id)
+
+    async def instances(self) -> list[Instance] | Rejection:
+        states = self._shard.states()
+        await self._shard.durable()
+        return states
+
+    async def standing(
+        self, instance_id: str, brand: str, player_id: str
+    ) -> tuple[Instance, Player] | Rejection:
+        state = self._shard.state(instance_id)
+        if state is None:
+            return not_found(instance_id)
+        player = self._shard.player(instance_id, brand, player_id)
+        await self._shard.durable()
+        return state, player
+
+    async def winners(
+        self, instance_id: str, pot: int | None, brand: str, limit: int
+    ) -> list[WinnerRow] | Rejection:
+        if self._shard.state(instance_id) is None:
+            return not_found(instance_id)
+        rows_down = (
+            self._shard.winners_down(instance_id)
+            if pot is None
+            else self._shard.pot_winners_down(instance_id, pot)
+        )
+        found = await _first(rows_down, brand, limit)
+        await self._shard.durable()
+        return found
+
+    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+        if instance_id not in self._shard.actors:
+            return not_found(instance_id)
+        return await self._shard.change_status(instance_id, command)
+
+    async def create(self, entry: InstanceEntry) -> Instance | Rejection:
+        return await self._shard.create(entry)
+
+    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
+        if instance_id in self._shard.actors:
+            self._shard.opt_in(instance_id, command, answer)
+        else:
+            answer(not_found(instance_id))
+
+
+async def _first(rows_down: Iterator[WinnerRow], brand: str, limit: int) -> list[WinnerRow]:
+    """The first winners of a brand, or of all; a brand that wins rarely must not hold up the contributions."""
+    found: list[WinnerRow] = []
+    if not limit:
+        return found
+    for seen, row in enumerate(rows_down, 1):
+        if not brand or row.brand == brand:
+            found.append(row)
+            if len(found) == limit:
+                break
+        if seen % ROWS_AT_ONCE_MAX == 0:
+            await trio.lowlevel.checkpoint()
+    return found
