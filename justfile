@@ -28,10 +28,16 @@ test *args:
 test-slow *args:
     pytest -m slow {{ args }}
 
-# A bench by its name; no name lists them
+# A bench by its name, with its options; no name lists them
 [group('bench')]
-bench name="":
-    if [ -z "{{ name }}" ]; then ls bench/bench_*.py | sed 's,bench/bench_\(.*\).py,\1,'; else python bench/bench_{{ name }}.py; fi
+bench *args:
+    python -m bench {{ args }}
+
+# All figures and goals in one run: results.json and results.md in a folder
+[group('bench')]
+bench-results folder="bench-results":
+    mkdir -p {{ folder }}
+    python -m bench results --json {{ folder }}/results.json --markdown {{ folder }}/results.md
 
 # The server with the demo data
 [group('run')]

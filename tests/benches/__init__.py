@@ -1,0 +1,1 @@
+"""The benches: what they send, count and say."""
