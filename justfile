@@ -33,11 +33,11 @@ test-slow *args:
 bench *args:
     python -m bench {{ args }}
 
-# All figures and goals in one run: results.json and results.md in a folder
+# All figures and goals in one run, such as --quick: results.json and results.md in bench-results
 [group('bench')]
-bench-results folder="bench-results":
-    mkdir -p {{ folder }}
-    python -m bench results --json {{ folder }}/results.json --markdown {{ folder }}/results.md
+bench-results *args:
+    mkdir -p bench-results
+    python -m bench results --json bench-results/results.json --markdown bench-results/results.md {{ args }}
 
 # The server with the demo data
 [group('run')]

@@ -3,7 +3,7 @@
 Starts the peers and our server, and lets each take its turn, several times, at 32 and at 128 connections: an echo on
 Quart-Trio and Hypercorn, a bare echo on trio and httptools, FastAPI with PostgreSQL, raw ASGI with Redis. All get the
 same requests; one jackpot of three pots is everybody's hot row. The µs that a request took of the core, database and
-kernel included, hold on a busy machine too; the rates do not.
+kernel included, move less on a busy machine than the rates do.
 """
 
 import sys
@@ -11,13 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.generator.driving import GeneratorFailed, drive
-from bench.generator.plan import Measured, latency
+from bench.generator.driving import GeneratorFailed
+from bench.generator.plan import latency
 from bench.generator.workload import Workload
 from bench.reporting.command import Options, run
 from bench.reporting.report import Goal, Report, Table, number, ratio_goal
@@ -33,19 +32,13 @@ from bench.servers.subjects import (
     TRIO_ECHO,
     Subject,
 )
+from bench.servers.turns import Turn, take
 
 CONNECTIONS = (32, 128)
 GOALS = {
     128: {QUART_ECHO: 12, REDIS: 3, POSTGRES: 30, TRIO_ECHO: 0.6},
     32: {QUART_ECHO: 8, TRIO_ECHO: 0.45},
 }
-
-
-class Turn(Struct, frozen=True):
-    """One round of one subject: what was measured, and µs of its core for each request."""
-
-    measured: Measured
-    core_us: float
 
 
 Rounds = dict[tuple[str, int], list[Turn]]
@@ -122,14 +115,11 @@ def _turn(options: Options, subject: Subject, connections: int, what: str) -> Tu
         core=options.cores.generator,
         workload=Workload(seed=options.seed),
     )
-    before = subject.program.cpu_s()
-    measured = drive(plan, what)
-    core_s = subject.program.cpu_s() - before
-    return Turn(measured, core_s / max(sum(measured.timeline), 1) * 1e6)
+    return take(subject, plan, what)
 
 
 def _rates(rounds: list[Turn]) -> list[float]:
-    return [each.measured.rate for each in rounds]
+    return [each.rate for each in rounds]
 
 
 def _goals(found: Rounds) -> list[Goal]:
@@ -180,7 +170,7 @@ def _core_table(found: Rounds) -> Table:
             rows.append(tuple(row))
     columns = ("µs of core / ours", *(f"{connections} conn." for connections in CONNECTIONS))
     return Table(
-        "The same by processor time, which the machine's other work does not change",
+        "The same by processor time, which the machine's other work changes less",
         columns,
         tuple(rows),
     )

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.reporting.command import Options, run
-from bench.reporting.report import Goal, Report, Table, number
+from bench.reporting.report import Report, Table, goal_of, number
 from bench.servers.machine import pinned
 from bench.servers.slots import BORN_MS, contribution, record, slots
 from jackpotd.core import decide, ledger
@@ -48,14 +48,8 @@ def measure(options: Options) -> Report:
         rounds = [_round(state, players, commands) for _ in range(options.rounds * 4)]
     figures = dict(zip(_PARTS, zip(*rounds, strict=True), strict=True))
     applied_us = figures[_CORE]
-    goal = Goal(
-        "decide + evolve of a three-pot contribution",
-        GOAL_US,
-        median(applied_us),
-        unit="µs",
-        is_at_most=True,
-        low=min(applied_us),
-        high=max(applied_us),
+    goal = goal_of(
+        "decide + evolve of a three-pot contribution", GOAL_US, applied_us, "µs", is_at_most=True
     )
     rows = tuple((name, *_spread(times)) for name, times in figures.items())
     table = Table(

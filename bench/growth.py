@@ -25,7 +25,7 @@ from bench.growing.deleting import measure as measure_deletion
 from bench.growing.serving import Outcome
 from bench.reporting.command import DATA_ROOT, Options, refusing, write_json
 from bench.reporting.render import show
-from bench.reporting.report import Goal, Report, Table, number, ratio_goal
+from bench.reporting.report import Goal, Report, Table, goal_of, number, ratio_goal
 from bench.servers.machine import pinned
 from bench.servers.programs import ProgramFailed
 
@@ -82,7 +82,10 @@ def measure(options: Options, scale: float) -> Report:
     return replace(
         options.report("growth", __doc__ or ""),
         tables=(_table(rounds),),
-        goals=(*_goals(rounds, instances), _deletion_goal(before, after)),
+        goals=tuple(
+            replace(goal, limits="" if scale >= 1 else f"at {scale:.0%} of the size")
+            for goal in (*_goals(rounds, instances), _deletion_goal(before, after))
+        ),
         notes=(
             *options.caveats(),
             f"{instances:,} instances, {players:,} players, {keys:,} keys",
@@ -145,7 +148,7 @@ def _goals(rounds: Rounds, instances: int) -> list[Goal]:
 
 
 def _at_most(name: str, wanted: float, values: list[float], unit: str) -> Goal:
-    return Goal(name, wanted, median(values), unit, True, min(values), max(values))
+    return goal_of(name, wanted, values, unit, is_at_most=True)
 
 
 def _deletion_goal(before: float, after: float) -> Goal:

@@ -39,7 +39,7 @@ def measure(options: Options) -> Report:
             trio.run(partial(_grouped, folder, records, writers, options)) for writers in WRITERS
         ]
     columns = ("records in a commit", "p50 ms", "p99 ms", "µs a record", "records/s")
-    writers = ("writers", "records/s", "records in a commit", "ms a commit")
+    writers = ("writers", "records/s", "µs of core a record", "records in a commit", "ms a commit")
     return replace(
         report,
         tables=(
@@ -79,13 +79,16 @@ async def _grouped(
                 stage(writer)
             await trio.sleep(options.warm_up_s)
             before, began = journal.statistics(), time.perf_counter()
+            cpu_s = time.process_time()
             await trio.sleep(options.seconds)
+            cpu_s = time.process_time() - cpu_s
             after, took_s = journal.statistics(), time.perf_counter() - began
             nursery.cancel_scope.cancel()
     commits, made = after.commits - before.commits, after.records - before.records
     return (
         str(writers),
         f"{made / took_s:,.0f}",
+        number(cpu_s / max(made, 1) * 1e6),
         number(made / max(commits, 1)),
         number((after.commit_s - before.commit_s) / max(commits, 1) * 1e3),
     )

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.generator.driving import drive
-from bench.generator.plan import Latency, latency
+from bench.generator.plan import latency
 from bench.generator.workload import Workload
 from bench.reporting.command import Options, run
-from bench.reporting.report import Goal, Report, Table, number
+from bench.reporting.report import Goal, Report, Table, goal_of, number
 from bench.servers.commits import append_times, sample_records
 from bench.servers.machine import pinned
 from bench.servers.subjects import Subject, jackpotd
+from bench.servers.turns import Turn, take
 
 CONNECTIONS = 128
 SHARE = 0.5
@@ -38,13 +38,20 @@ def measure(options: Options) -> Report:
         jackpotd(folder, options.cores.server) as subject,
     ):
         for turn in range(1, options.rounds + 1):
-            peak, rate, seen, commit_ms, problems = _turn(options, subject, folder, turn)
+            peak, half, commit_ms = _turn(options, subject, folder, turn)
+            seen = latency(half.measured.latency)
             ratios["p50"].append(seen.p50 / commit_ms)
             ratios["p99"].append(seen.p99 / commit_ms)
             figures = (commit_ms, seen.p50, seen.p90, seen.p99, seen.p999, seen.highest)
-            rows.append((str(turn), f"{peak:,.0f}", f"{rate:,.0f}", *map(number, figures)))
+            asked = f"{peak.rate * SHARE:,.0f}"
+            rates = (f"{peak.rate:,.0f}", asked, f"{half.rate:,.0f}", number(half.core_us))
+            rows.append((str(turn), *rates, *map(number, figures)))
+            problems = [*peak.measured.problems, *half.measured.problems]
             notes += [f"turn {turn}: {problem}" for problem in problems]
-    columns = ("turn", "peak/s", "sent/s", "one commit", "p50", "p90", "p99", "p99.9", "highest")
+    columns = (
+        "turn", "peak/s", "asked/s", "answered/s", "µs of core each", "one commit", "p50", "p90",
+        "p99", "p99.9", "highest",
+    )  # fmt: skip
     return replace(
         report,
         tables=(Table(f"ms at half of the peak, {CONNECTIONS} connections", columns, tuple(rows)),),
@@ -56,15 +63,11 @@ def measure(options: Options) -> Report:
 
 def _goal(name: str, ratios: list[float]) -> Goal:
     title = f"{name} at half of the peak / a single commit"
-    return Goal(
-        title, GOALS[name], median(ratios), is_at_most=True, low=min(ratios), high=max(ratios)
-    )
+    return goal_of(title, GOALS[name], ratios, is_at_most=True)
 
 
-def _turn(
-    options: Options, subject: Subject, folder: Path, turn: int
-) -> tuple[float, float, Latency, float, list[str]]:
-    """Peak and half of it a second, latencies there, the median of single commits around it in ms, and problems."""
+def _turn(options: Options, subject: Subject, folder: Path, turn: int) -> tuple[Turn, Turn, float]:
+    """The peak, half of it, and the median of single commits around it in ms."""
     plan = subject.plan(
         connections=CONNECTIONS,
         duration_s=min(options.seconds, 5.0),
@@ -72,7 +75,7 @@ def _turn(
         core=options.cores.generator,
         workload=Workload(seed=options.seed),
     )
-    peak = drive(plan, f"peak, turn {turn} of {options.rounds}")
+    peak = take(subject, plan, f"peak, turn {turn} of {options.rounds}")
     times = _commits(options, subject, folder)
     half = subject.plan(
         connections=CONNECTIONS,
@@ -82,11 +85,9 @@ def _turn(
         core=options.cores.generator,
         workload=Workload(seed=options.seed),
     )
-    at_half = drive(half, f"half of it, turn {turn} of {options.rounds}")
+    at_half = take(subject, half, f"half of it, turn {turn} of {options.rounds}")
     times += _commits(options, subject, folder)
-    problems = [*peak.problems, *at_half.problems]
-    seen = latency(at_half.latency)
-    return peak.rate, half.rate or 0.0, seen, median(times) * 1e3, problems
+    return peak, at_half, median(times) * 1e3
 
 
 def _commits(options: Options, subject: Subject, folder: Path) -> list[float]:

@@ -63,7 +63,8 @@ class Measured(Struct, frozen=True, tag="measured"):
         statuses: every answer by its status.
         latency: encoded histogram, µs from the time at which a request was due to be sent to its answer, of requests
             answered 200 and of those that were never answered or sent (counted with their age at the end).
-        service: for each status an encoded histogram, µs from the actual send to the answer.
+        service: for each status an encoded histogram, µs from the actual send to the answer, of what was sent in the
+            counted seconds: under overload that was due long before.
         unanswered: sent, but not answered 5 s after the end.
         unsent: open loop: due, but no connection was free up to the end or until they were given up.
         lost: under way on a connection that the server closed.

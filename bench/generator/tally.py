@@ -51,10 +51,10 @@ class Tally:
             self.unexpected = f"{status} {body[:UNEXPECTED_LENGTH_MAX]!r}"
         if self.measure_from <= now < self.measure_until:
             self._statuses[status] += 1
-        if self.measure_from <= due < self.measure_until:
+        if self.measure_from <= sent < self.measure_until:
             self._service[status].append(now - sent)
-            if status == 200:
-                self._latency.append(now - due)
+        if status == 200 and self.measure_from <= due < self.measure_until:
+            self._latency.append(now - due)
 
     def _add_batch(self, body: bytes, due: float, sent: float, now: float) -> None:
         decoder = _LINES.decode_lines if self._workload.is_ndjson else _ARRAY.decode
@@ -74,6 +74,7 @@ class Tally:
                 self._statuses[element.status_code] += 1
         if self.measure_from <= due < self.measure_until:
             self._latency.append(now - due)
+        if self.measure_from <= sent < self.measure_until:
             self._service[200].append(now - sent)
 
     def add_never(self, due: float, now: float) -> None:

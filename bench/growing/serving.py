@@ -42,6 +42,7 @@ from jackpotd.journal.key_upkeep import KeyUpkeep
 from jackpotd.journal.keys import KeyIndex
 from jackpotd.journal.log import LmdbLog
 from jackpotd.journal.row_store import LmdbRows
+from jackpotd.service import interpreter
 from jackpotd.service.entropy import SystemEntropy
 from jackpotd.wire.codec import NULL
 
@@ -50,7 +51,6 @@ TICK_S = 0.002
 CHECKPOINT_INTERVAL_S = 2.0
 TIDY_INTERVAL_S = 10.0
 TRANSACTION_ROWS_MAX = 2_000
-SWITCH_INTERVAL_S = 0.0005
 
 
 class Outcome(Struct, frozen=True):
@@ -203,11 +203,15 @@ async def lateness(into: list[float]) -> None:
 
 
 async def measure(directory: Path, size: tuple[int, int], times: tuple[float, float]) -> None:
-    """Starts, says so, loads, says what it saw, and is gone."""
+    """Starts, says so, loads, says what it saw, and is gone.
+
+    The interpreter is set as the service sets it; else this would measure the collector.
+    """
     say: Callable[[str], None] = lambda line: print(line, flush=True)  # noqa: E731
     house = House(directory)
     async with trio.open_nursery() as nursery:
         await house.start(nursery)
+        interpreter.settle()
         memory = memory_bytes()
         say("ready")
         settling = time.perf_counter()
@@ -250,7 +254,7 @@ async def measure(directory: Path, size: tuple[int, int], times: tuple[float, fl
 @click.option("--warm-up-s", default=1.0)
 @click.option("--seconds", default=3.0)
 def main(directory: Path, instances: int, players: int, warm_up_s: float, seconds: float) -> None:
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    interpreter.prepare()
     trio.run(measure, directory, (instances, players), (warm_up_s, seconds))
 
 

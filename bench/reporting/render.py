@@ -9,8 +9,11 @@ from bench.reporting.report import Report, Table
 
 CAVEATS = """\
 One shared machine that drifts by half within seconds: read the ratios, which are medians over rounds in which all
-took their turns, with the smallest and the largest in brackets; read nothing below 30 %. The server, with its database
-if it has one, is on one core, the load generator on another, both on loopback; what is not being measured is suspended.
+took their turns, with the smallest and the largest in brackets; read nothing below 30 %. A goal is "not decided" where
+its range has the goal in it, where fewer than three rounds leave 30 % open, or where the data were smaller than the
+goal asks for; the range is that of one run, and another run may be outside of it. Processor time for a contribution
+moves less than rates do on a busy machine, but by a third from one run to the next. The server, with its database if it
+has one, is on one core, the load generator on another, both on loopback; what is not being measured is suspended.
 Every contribution is on disk before it is answered, in the peers too (`synchronous_commit = on`, `appendfsync always`),
 and the echoes only decode and encode. Pulling the plug was not tested."""
 
@@ -48,8 +51,10 @@ def markdown(reports: Sequence[Report]) -> str:
     """All reports as the README shows them: caveats, figures, and the commands that made them."""
     facts = ", ".join(f"{name} {value}" for name, value in reports[0].facts.items())
     parts = [CAVEATS, f"Machine: {facts}."]
-    goals = tuple(row for report in reports for row in _goals(report).rows)
-    parts.append(_markdown_table(Table("", _GOAL_COLUMNS, goals)))
+    goals = tuple(
+        (report.name, *row) for report in reports for row in _goals(report).rows or _failed(report)
+    )
+    parts.append(_markdown_table(Table("", ("bench", *_GOAL_COLUMNS), goals)))
     for report in reports:
         parts += [f"**{report.name}.** {report.question}"]
         parts += [f"{table.title}\n\n{_markdown_table(table)}" for table in report.tables]
@@ -58,6 +63,12 @@ def markdown(reports: Sequence[Report]) -> str:
     commands = "\n".join(report.command for report in reports)
     parts.append(f"```sh\n{commands}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _failed(report: Report) -> tuple[tuple[str, ...], ...]:
+    """In the place of the goals of a bench that came to nothing."""
+    why = " ".join(report.notes[-1:]).replace("|", "/")
+    return () if report.tables else ((why, "", "", "failed"),)
 
 
 def _markdown_table(table: Table) -> str:

@@ -5,6 +5,10 @@ from statistics import median
 
 from msgspec import Struct
 
+ROUNDS_MIN = 3
+NOISE = 0.3
+"""What the machine's drift alone may do to a figure; with few rounds nobody can see it."""
+
 
 class Goal(Struct, frozen=True):
     """A figure that §5 of the design asks for, and what it was.
@@ -14,6 +18,8 @@ class Goal(Struct, frozen=True):
         wanted: the goal; reached when the value is at least that, or at most that.
         value: the median of all rounds; None where it could not be measured.
         low, high: the smallest and the largest round.
+        rounds: how many there were.
+        limits: what was smaller than the goal asks for, such as a quick run's data; then nothing is decided.
     """
 
     name: str
@@ -23,6 +29,20 @@ class Goal(Struct, frozen=True):
     is_at_most: bool = False
     low: float | None = None
     high: float | None = None
+    rounds: int = 1
+    limits: str = ""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the verdict is more than noise: all rounds are on the same side of the goal."""
+        if self.value is None or self.limits:
+            return False
+        low, high = self.value * (1 - NOISE), self.value * (1 + NOISE)
+        if self.rounds >= ROUNDS_MIN and self.low is not None and self.high is not None:
+            low, high = self.low, self.high
+        if self.is_at_most:
+            return high <= self.wanted or low > self.wanted
+        return low >= self.wanted or high < self.wanted
 
     @property
     def is_met(self) -> bool | None:
@@ -45,7 +65,11 @@ class Goal(Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        return {True: "met", False: "not met", None: "skipped"}[self.is_met]
+        if self.is_met is None:
+            return "skipped"
+        if not self.is_decided:
+            return f"not decided: {self.limits}" if self.limits else "not decided"
+        return "met" if self.is_met else "not met"
 
 
 class Table(Struct, frozen=True):
@@ -89,7 +113,29 @@ def ratio_goal(
 ) -> Goal:
     """The median of the rounds' ratios, each round's own: both sides had the same moment of the machine."""
     pairs = list(zip(ours, theirs, strict=True)) if theirs else []
-    ratios = [own / other for own, other in pairs if other]
-    if not ratios:
-        return Goal(name, wanted, None)
-    return Goal(name, wanted, median(ratios), low=min(ratios), high=max(ratios))
+    return goal_of(name, wanted, [own / other for own, other in pairs if other])
+
+
+def goal_of(
+    name: str,
+    wanted: float,
+    values: Sequence[float],
+    unit: str = "×",
+    *,
+    is_at_most: bool = False,
+    limits: str = "",
+) -> Goal:
+    """The median of all rounds' values beside the smallest and the largest; skipped where there are none."""
+    if not values:
+        return Goal(name, wanted, None, unit, is_at_most)
+    return Goal(
+        name,
+        wanted,
+        median(values),
+        unit,
+        is_at_most,
+        low=min(values),
+        high=max(values),
+        rounds=len(values),
+        limits=limits,
+    )

@@ -17,6 +17,8 @@ class Cores(Struct, frozen=True):
     server: int
     generator: int
     count: int
+    workers: tuple[int, ...] = ()
+    """All but the generator's, where there are two or more."""
 
     @property
     def are_shared(self) -> bool:
@@ -26,7 +28,9 @@ class Cores(Struct, frozen=True):
 def cores() -> Cores:
     """The cores that this process may use, the last one for the generator."""
     allowed = sorted(os.sched_getaffinity(0))
-    return Cores(server=allowed[0], generator=allowed[-1], count=len(allowed))
+    return Cores(
+        server=allowed[0], generator=allowed[-1], count=len(allowed), workers=tuple(allowed[:-1])
+    )
 
 
 @contextmanager

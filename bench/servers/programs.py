@@ -157,7 +157,7 @@ def running(
     command: Sequence[str],
     directory: Path,
     *,
-    core: int,
+    core: int | tuple[int, ...],
     environment: Mapping[str, str] | None = None,
     user: str | None = None,
 ) -> Iterator[Program]:
@@ -166,14 +166,14 @@ def running(
     Args:
         command: what to run; it is not waited for, see `Program.read_ready`.
         directory: where its log goes.
-        core: where all of its threads and children run.
+        core: where all of its threads and children run; one, or several for workers.
         environment: variables to add; those of the configuration of jackpotd are never inherited.
         user: another user to run it as.
     """
     name = command[2] if command[1] == "-m" else Path(command[0]).name
     log = directory / f"{name}.log"
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("JACKPOTD_")}
-    with log.open("wb") as log_file, pinned(core):
+    with log.open("wb") as log_file, pinned(*([core] if isinstance(core, int) else core)):
         process = subprocess.Popen(
             command,
             cwd=directory if user else ROOT,

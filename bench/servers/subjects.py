@@ -66,9 +66,12 @@ def log_in(url: str) -> str:
 
 @contextmanager
 def jackpotd(
-    directory: Path, core: int, environment: Mapping[str, str] | None = None
+    directory: Path, core: int | tuple[int, ...], environment: Mapping[str, str] | None = None
 ) -> Iterator[Subject]:
-    """Our server with the demo's data, one worker, every contribution on disk before it is answered."""
+    """Our server with the demo's data, every contribution on disk before it is answered.
+
+    It has one worker if the environment does not say otherwise; several workers share all of the cores.
+    """
     binds = {
         f"JACKPOTD_{name}_BIND": "127.0.0.1:0" for name in ("GATEWAY", "ADMIN", "CONNECT", "OFFICE")
     }

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from bench.__main__ import benches, question
+from bench.reporting.command import Options
+from bench.reporting.render import markdown
 from bench.reporting.report import Report
+from bench.results import PARTS, outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHES = benches()
@@ -30,9 +33,7 @@ def test_list_names_every_bench_with_its_question() -> None:
     assert all(line.endswith("?") for line in listed)
     files = {file.stem for file in (ROOT / "bench").glob("*.py")}
     assert files - {"__init__", "__main__"} == set(BENCHES)
-    assert {"load", "compare", "latency", "batch", "core", "journal", "overload", "results"} <= set(
-        BENCHES
-    )
+    assert set(PARTS) | {"load", "results"} == set(BENCHES)
 
 
 @pytest.mark.parametrize("name", BENCHES)
@@ -55,12 +56,14 @@ def test_unknown_bench_is_a_wrong_call() -> None:
     assert "compare" in wrong.stderr
 
 
-@pytest.mark.parametrize("name", ["core", "journal"])
-def test_bench_writes_its_report(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("core", "0.1"), ("journal", "0.1"), ("mesh", "0.5")]
+)
+def test_bench_writes_its_report(name: str, seconds: str, tmp_path: Path) -> None:
     """A short run prints tables and writes the same as JSON."""
     file = tmp_path / "report.json"
     done = call(
-        "-m", "bench", name, "--rounds", "1", "--seconds", "0.1", "--warm-up-s", "0",
+        "-m", "bench", name, "--rounds", "1", "--seconds", seconds, "--warm-up-s", "0",
         "--data-root", str(tmp_path), "--json", str(file),
     )  # fmt: skip
 
@@ -69,6 +72,22 @@ def test_bench_writes_its_report(name: str, tmp_path: Path) -> None:
     assert report.tables
     assert report.tables[0].title.split()[0] in done.stdout
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_results_go_on_after_a_bench_that_fails(tmp_path: Path) -> None:
+    """It becomes a line among the goals; what the others measured stands beside it."""
+    options = Options(data_root=tmp_path)
+    core = outcome("core", ("--rounds", "1"), options, deadline_s=60)
+    failed = outcome("core", ("--rounds", "none"), options, deadline_s=60)
+    endless = outcome("core", ("--rounds", "100"), options, deadline_s=0.01)
+
+    assert core.tables
+    assert core.command == "python -m bench core --rounds 1"
+    assert "failed with 2: " in failed.notes[-1]
+    assert "it did not end within 0.01 s" in endless.notes[-1]
+    rows = [line for line in markdown([core, failed]).splitlines() if line.startswith("| core |")]
+    assert len(rows) == 2
+    assert rows[1].endswith("| failed |")
 
 
 def test_load_measures_a_server_of_its_own_and_draws_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bench.generator.loop import Loop
 from bench.generator.plan import Measured, Plan, latency
+from bench.generator.tally import Tally
 from bench.generator.workload import Workload
 
 from .answering_server import AnsweringServer, answer, answering
@@ -23,6 +24,9 @@ def plan(server: AnsweringServer) -> Plan:
         duration_s=0.3,
         warm_up_s=0.1,
     )
+
+
+PLAN = Plan("127.0.0.1", 1, token="abc", run="run", connections=1, duration_s=0.3, warm_up_s=0.1)
 
 
 def run(chosen: Plan) -> Measured:
@@ -137,6 +141,18 @@ def test_requests_that_find_no_connection_are_given_up() -> None:
     assert measured.unsent >= 25
     assert len(server.bodies) + measured.unsent == 50
     assert latency(measured.latency).count == 50
+
+
+def test_time_to_an_answer_counts_by_when_it_was_sent() -> None:
+    """Under overload nearly all that is answered was due before the measurement: its answers count all the same."""
+    tally = Tally(PLAN, begin=0.0)
+    due, sent, answered = 0.05, 0.15, 0.2
+
+    tally.add(503, b"", due, sent, answered)
+    measured = tally.measured(0.0)
+
+    assert latency(measured.service[503]).count == measured.statuses[503] == 1
+    assert latency(measured.latency).count == 0
 
 
 def test_batch_counts_elements_and_finds_those_refused() -> None:

@@ -11,8 +11,9 @@ from bench.generator.plan import Measured, histogram, latency, share_within
 from bench.reporting.command import Options
 from bench.reporting.plot import plot
 from bench.reporting.render import CAVEATS, markdown
-from bench.reporting.report import Goal, Report, Table, ratio_goal
+from bench.reporting.report import Goal, Report, Table, goal_of, ratio_goal
 from bench.servers.subjects import OURS, QUART_ECHO, REDIS, TRIO_ECHO
+from bench.servers.turns import Turn
 
 
 def encoded(*ms: float) -> str:
@@ -44,22 +45,59 @@ def test_ratio_is_the_median_of_each_round_s_own() -> None:
     goal = ratio_goal("ours / theirs", 3, [300, 900, 100], [100, 200, 50])
 
     assert (goal.value, goal.low, goal.high, goal.is_met) == (3.0, 2.0, 4.5, True)
+    assert goal.verdict == "not decided"
     assert ratio_goal("ours / theirs", 3, [300], None).verdict == "skipped"
 
 
 @pytest.mark.parametrize(
     ("value", "is_at_most", "verdict"),
-    [(4.0, False, "met"), (2.9, False, "not met"), (2.9, True, "met"), (None, True, "skipped")],
+    [
+        (4.5, False, "met"),
+        (2.0, False, "not met"),
+        (2.0, True, "met"),
+        (4.5, True, "not met"),
+        (3.2, False, "not decided"),
+        (2.9, True, "not decided"),
+        (None, True, "skipped"),
+    ],
 )
 def test_goal_says_whether_it_is_met(value: float | None, is_at_most: bool, verdict: str) -> None:
-    """At least, or at most, that."""
+    """At least, or at most, that; one round says nothing below 30 %."""
     assert Goal("name", 3, value, is_at_most=is_at_most).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("values", "is_at_most", "verdict"),
+    [
+        ([3.0, 3.1, 3.2], False, "met"),
+        ([2.8, 2.9, 2.99], False, "not met"),
+        ([2.9, 4.0, 5.0], False, "not decided"),
+        ([1.0, 2.0, 3.0], False, "not decided"),
+        ([1.0, 2.0, 3.0], True, "met"),
+        ([3.1, 3.2, 9.0], True, "not met"),
+        ([2.0, 2.1, 3.1], True, "not decided"),
+        ([3.1, 3.2], False, "not decided"),
+        ([], False, "skipped"),
+    ],
+)
+def test_goal_within_the_range_of_its_rounds_is_not_decided(
+    values: list[float], is_at_most: bool, verdict: str
+) -> None:
+    """Only rounds that all fall on one side decide; two of them are too few to show the noise."""
+    assert goal_of("name", 3, values, is_at_most=is_at_most).verdict == verdict
+
+
+def test_goal_with_less_than_it_asks_for_is_not_decided() -> None:
+    """However clear the figure: it is the figure of something smaller."""
+    goal = goal_of("name", 3, [9, 9, 9], limits="at 1% of the size")
+
+    assert goal.verdict == "not decided: at 1% of the size"
 
 
 def test_comparison_without_a_peer_skips_its_goals_alone() -> None:
     """§5 of the design has six goals here; those of the peers that ran are judged."""
     rounds = {
-        (name, connections): [compare.Turn(measured(rate), 20.0)] * 2
+        (name, connections): [Turn(measured(rate), 20.0)] * 3
         for connections in compare.CONNECTIONS
         for name, rate in {OURS: 1200, QUART_ECHO: 100, TRIO_ECHO: 1000, REDIS: 500}.items()
     }
@@ -100,7 +138,7 @@ def test_markdown_begins_with_caveats_and_ends_with_commands() -> None:
 
     assert text.startswith(CAVEATS)
     assert text.endswith("```sh\npython -m bench core\n```\n")
-    assert "| g | ≥ 1.00 times | 2.00 times | met |" in text
+    assert "| core | g | ≥ 1.00 times | 2.00 times | met |" in text
     assert "- skipped: no endpoint" in text
 
 

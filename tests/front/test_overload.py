@@ -1,68 +1,70 @@
 """More requests than there is room for: the rest is told so at once, and nothing of it is looked at."""
 
+import os
+import select
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import struct
 
 import pytest
 import trio
 
 from jackpotd.edge.exchange import Incoming, refusal, refused_by
 from jackpotd.engine.router import TOO_MANY_REQUESTS
+from jackpotd.front.connections import Connections
 from jackpotd.front.entrance import Entrance, unlimited
+from jackpotd.front.reactor import Reactor
 from jackpotd.front.rendering import CLOSE, KEEP_ALIVE_1_0, rendered
 
-from .staging import NOW_MS, TRACE_ID, Client, Handlers, Stage, bench, post, staged
+from .staging import (
+    NOW_MS,
+    TRACE_ID,
+    USUAL,
+    Client,
+    Handlers,
+    Stage,
+    bench,
+    listening,
+    post,
+    staged,
+)
 from .test_http1 import answers
 
 CROWD = 400  # more than the reactor serves in one turn
 PLACES = 300
-SOON_S = 0.3
 
 
-@contextmanager
-def connected(stage: Stage) -> Iterator[list[socket.socket]]:
-    """A crowd of plain sockets, which can send without giving the server its turn."""
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(socket.create_connection(("127.0.0.1", stage.port)))
-            for _ in range(CROWD)
-        ]
-
-
-async def clients_of(socks: list[socket.socket]) -> list[Client]:
-    """The same sockets, read; each has been served once, so the server has them all."""
-    clients = []
-    for sock in socks:
-        sock.setblocking(False)
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock.dup()))
-        clients.append(Client(stream))
-        await stream.send_all(post("/echo", b"a"))
-        assert 200 == (await clients[-1].answer()).status
+async def crowd_of(stage: Stage) -> list[Client]:
+    """So many clients; each has been served once, so the server has them all."""
+    clients = [await stage.connect() for _ in range(CROWD)]
+    for client in clients:
+        await client.send(post("/echo", b"a"))
+        assert 200 == (await client.answer()).status
     return clients
 
 
+def send_at_once(clients: list[Client], *requests: bytes) -> None:
+    """Everybody sends before the server has its turn."""
+    for client, request in zip(clients, requests, strict=True):
+        assert isinstance(client.stream, trio.SocketStream)
+        assert len(request) == os.write(client.stream.socket.fileno(), request)
+
+
 async def test_last_ones_of_a_crowd_are_refused_at_once() -> None:
-    """While everybody before them still waits for an answer; nobody is lost, and nobody is looked at twice."""
+    """While everybody before them still waits for an answer; nobody is lost, and a new client gets in beside them."""
     handlers = Handlers()
     async with staged(handlers=handlers, room=lambda: PLACES - len(handlers.held)) as stage:
-        with connected(stage) as socks:
-            clients = await clients_of(socks)
-            for number, sock in enumerate(socks):
-                sock.send(post("/hold", b"%d" % number))
-            with trio.fail_after(SOON_S):
-                refused = [await client.answer() for client in clients[PLACES:]]
-            late = await stage.connect()
-            await late.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert 200 == (await late.answer("GET")).status
-            assert PLACES == len(handlers.held)
-            while handlers.held:
-                handlers.release()
-            served = [await client.answer() for client in clients[:PLACES]]
-            await clients[-1].send(post("/echo", b"again"))
-            assert 200 == (await clients[-1].answer()).status
-            for client in clients:
-                await client.stream.aclose()
+        clients = await crowd_of(stage)
+        send_at_once(clients, *(post("/hold", b"%d" % number) for number in range(CROWD)))
+        refused = [await client.answer() for client in clients[PLACES:]]
+        late = await stage.connect()
+        await late.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert 200 == (await late.answer("GET")).status
+        assert PLACES == len(handlers.held)
+        while handlers.held:
+            handlers.release()
+        served = [await client.answer() for client in clients[:PLACES]]
+        await clients[-1].send(post("/echo", b"again"))
+        assert 200 == (await clients[-1].answer()).status
 
     assert {503} == {got.status for got in refused}
     assert {200} == {got.status for got in served}
@@ -73,13 +75,44 @@ async def test_last_ones_of_a_crowd_are_refused_at_once() -> None:
 async def test_crowd_that_fits_is_served_whole() -> None:
     """A crowd alone is no reason to refuse anybody."""
     async with staged(room=lambda: CROWD) as stage:
-        with connected(stage) as socks:
-            clients = await clients_of(socks)
-            for sock in socks:
-                sock.send(post("/echo", b"b"))
-            assert {200} == {(await client.answer()).status for client in clients}
-            for client in clients:
-                await client.stream.aclose()
+        clients = await crowd_of(stage)
+        send_at_once(clients, *[post("/echo", b"b")] * CROWD)
+        assert {200} == {(await client.answer()).status for client in clients}
+
+
+async def test_crowd_that_breaks_off_is_forgotten() -> None:
+    """Connections that go while they wait leave no event behind for those that get their numbers."""
+    async with staged(room=lambda: CROWD) as stage:
+        clients = await crowd_of(stage)
+        send_at_once(clients, *[post("/echo", b"b")] * CROWD)
+        for client in clients[::2]:
+            assert isinstance(client.stream, trio.SocketStream)
+            client.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await client.stream.aclose()
+        others = [await stage.connect() for _ in range(CROWD // 2)]
+        for client in (*clients[1::2], *others):
+            if client in others:
+                await client.send(post("/echo", b"c"))
+            assert 200 == (await client.answer()).status
+
+
+def test_connection_that_is_given_away_is_read_no_more() -> None:
+    """One that waits in a crowd may be given away meanwhile: its bytes are another's then."""
+    given: list[tuple[socket.socket, bytes]] = []
+    ours, theirs = socket.socketpair()
+    with listening() as listener, ours, theirs:
+        reactor = Reactor(
+            bench().site, listener, Connections(USUAL), lambda *what: given.append(what)
+        )
+        reactor._take(ours)
+        (connection,) = reactor._by_fd.values()
+        reactor._crowd[connection] = select.EPOLLIN
+        theirs.send(b"not for us")
+        connection.hand_over(b"read")
+        reactor._serve_some(1, are_last=False)
+        assert [(ours, b"read")] == given
+        assert b"not for us" == ours.recv(100)
+        reactor.epoll.close()
 
 
 async def test_request_without_room_is_refused_and_its_connection_goes_on() -> None:

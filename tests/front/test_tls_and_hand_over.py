@@ -208,3 +208,60 @@ async def test_handed_over_connections_count() -> None:
         await client.get(f"http://127.0.0.1:{stage.port}/hello")
         other = await stage.connect()
         assert 503 == (await other.answer()).status
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+WEB_SOCKET = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+FRAME = b"\x82\xfe\xff\xff\x00\x00\x00\x00" + b"x" * 65_535  # binary, masked with zeros
+
+
+async def test_silent_http2_is_closed_and_a_running_request_is_not() -> None:
+    """Whatever comes between requests but a request, whole or half a frame, buys no time."""
+    async with staged(QUICK) as stage, httpx.AsyncClient(http2=True, http1=False) as client:
+        async with trio.open_nursery() as nursery:
+            got: list[httpx.Response] = []
+
+            async def wait() -> None:
+                got.append(await client.get(f"http://127.0.0.1:{stage.port}/wait", timeout=15))
+
+            nursery.start_soon(wait)
+            await stage.handlers.has_begun.wait()
+            for raw in (PREFACE, PREFACE + b"\x00\x40\x00\x00\x00"):
+                silent = await stage.connect()
+                await silent.send(raw)
+                await silent.ended()
+            stage.handlers.may_go_on.set()
+        assert ["waited"] == [each.text for each in got]
+
+
+async def pour(client: Client) -> None:
+    """Sends without end, and reads nothing but that the WebSocket is open."""
+    await client.send(WEB_SOCKET)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += bytes(await client.stream.receive_some(1))
+    while True:
+        await client.send(FRAME)
+
+
+async def test_handed_over_client_that_does_not_read_is_dropped() -> None:
+    """Its echoes fill the sockets; then it has the time that everybody has."""
+    async with staged(QUICK) as stage:
+        client = await stage.connect()
+        with pytest.raises(trio.BrokenResourceError):
+            await pour(client)
+
+
+async def test_handed_over_client_that_does_not_read_does_not_hold_a_stop() -> None:
+    """Hypercorn shields what it sends; the stop is bounded all the same."""
+    async with staged(grace_s=0.2) as stage:
+        client = await stage.connect()
+        with trio.move_on_after(1):
+            await pour(client)
+        started = trio.current_time()
+        stage.stopping.set()
+        await stage.ended.wait()
+        assert trio.current_time() - started < 5

@@ -78,6 +78,7 @@ async def run(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_signals, signals, stopping)
                 await _start(nursery, system, is_demo=is_demo)
+                interpreter.settle()
                 await nursery.start(serve_control, sockets, partial(_control, system.worker))
                 await serve_listeners(system, addresses, bound, say, stopping)
                 await flush(system.worker, settings.service.drain_deadline_s)

@@ -213,6 +213,8 @@ class LimitsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1, le=1_000_000, description="Commands that may wait for one instance."),
     ] = 4096
+    # 2048 is a fifth of a second's work of a core at its peak, and many times what one commit holds: enough that
+    # neither the core nor the disk ever waits for requests, and little enough that an answer is not late.
     requests_in_flight_max: Annotated[
         int,
         Meta(
