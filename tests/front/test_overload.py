@@ -100,6 +100,7 @@ def test_connection_that_is_given_away_is_read_no_more() -> None:
     """One that waits in a crowd may be given away meanwhile: its bytes are another's then."""
     given: list[tuple[socket.socket, bytes]] = []
     ours, theirs = socket.socketpair()
+    ours.setblocking(False)
     with listening() as listener, ours, theirs:
         reactor = Reactor(
             bench().site, listener, Connections(USUAL), lambda *what: given.append(what)

@@ -17,16 +17,18 @@ HEADER_BYTES: Final = 4096
 BODY_BYTES: Final = 65_536
 CONNECTIONS: Final = 100
 HEADER_S: Final = 1.0
+BODY_S: Final = 1.0
 IDLE_S: Final = 2.0
 WRITE_S: Final = 2.0
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 EMPTY_SETTINGS: Final = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-PATIENCE_S: Final = 15.0  # far above every limit here, far below their defaults
+PATIENCE_S: Final = 8.0  # far above every limit here, below all of their defaults
 ENVIRONMENT: Final = {
     "JACKPOTD_LIMITS_HEADER_BYTES_MAX": str(HEADER_BYTES),
     "JACKPOTD_LIMITS_BODY_BYTES_MAX": str(BODY_BYTES),
     "JACKPOTD_LIMITS_CONNECTIONS_MAX": str(CONNECTIONS),
     "JACKPOTD_LIMITS_HEADER_TIMEOUT_S": str(HEADER_S),
+    "JACKPOTD_LIMITS_BODY_TIMEOUT_S": str(BODY_S),
     "JACKPOTD_LIMITS_IDLE_TIMEOUT_S": str(IDLE_S),
     "JACKPOTD_LIMITS_WRITE_TIMEOUT_S": str(WRITE_S),
 }
@@ -163,8 +165,10 @@ async def test_body_that_does_not_come_is_given_up(stage: Stage) -> None:
         for framing in (b"Content-Length: 100", b"Transfer-Encoding: chunked")
         for path in (V2, "/authenticate/service", BATCH)
     ]
+    started = trio.current_time()
     came = await all_given_up(stage, *raws)
 
+    assert trio.current_time() - started >= BODY_S * 0.9
     for raw in raws[:2] + raws[3:5]:
         assert not came[raw] or came[raw].startswith(b"HTTP/1.1 408 ")
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import structlog
+import trio
 from msgspec import Struct
 from msgspec.structs import replace
 from quart import Quart, Request, Response, Websocket, has_websocket_context, request, websocket
@@ -40,6 +41,7 @@ from jackpotd.edge.exchange import (
     serve,
 )
 from jackpotd.edge.openapi import MsgspecProvider
+from jackpotd.journal.group_commit import JournalFailed
 from jackpotd.wire.errors import ErrorBody, RequestRefused
 
 _log = structlog.get_logger("jackpotd.edge")
@@ -250,7 +252,9 @@ def _answer_errors(app: Quart, shell: Shell) -> None:
         return response
 
     @app.errorhandler(Exception)
-    async def defect(_error: Exception) -> Response:
+    async def defect(error: Exception) -> Response:
+        if isinstance(error, JournalFailed):
+            await trio.sleep_forever()  # the process is about to stop, and answers nobody
         incoming = _bare(shell)
         _log.exception(
             "request failed", listener=shell.name, path=_current().path, trace_id=incoming.trace_id
