@@ -49,27 +49,64 @@ def send_at_once(clients: list[Client], *requests: bytes) -> None:
         assert len(request) == os.write(client.stream.socket.fileno(), request)
 
 
-async def test_last_ones_of_a_crowd_are_refused_at_once() -> None:
-    """While everybody before them still waits for an answer; nobody is lost, and a new client gets in beside them."""
+async def test_too_many_of_a_crowd_are_refused_at_once() -> None:
+    """While everybody else still waits for an answer; nobody is lost, and a new client gets in beside them."""
     handlers = Handlers()
     async with staged(handlers=handlers, room=lambda: PLACES - len(handlers.held)) as stage:
         clients = await crowd_of(stage)
         send_at_once(clients, *(post("/hold", b"%d" % number) for number in range(CROWD)))
-        refused = [await client.answer() for client in clients[PLACES:]]
+        refused: set[Client] = set()
+        enough = trio.Event()
+        async with trio.open_nursery() as nursery:
+
+            async def listen(client: Client) -> None:
+                await trio.lowlevel.wait_readable(client.stream.socket)  # type: ignore[attr-defined]
+                refused.add(client)
+                if len(refused) == CROWD - PLACES:
+                    enough.set()
+
+            for client in clients:
+                nursery.start_soon(listen, client)
+            await enough.wait()
+            nursery.cancel_scope.cancel()
         late = await stage.connect()
         await late.send(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         assert 200 == (await late.answer("GET")).status
         assert PLACES == len(handlers.held)
         while handlers.held:
             handlers.release()
-        served = [await client.answer() for client in clients[:PLACES]]
-        await clients[-1].send(post("/echo", b"again"))
-        assert 200 == (await clients[-1].answer()).status
+        for number, client in enumerate(clients):
+            got = await client.answer()
+            assert (503 if client in refused else 200) == got.status
+            assert client in refused or str(number) == got.json["body"]
+            await client.send(post("/echo", b"again"))
+            assert 200 == (await client.answer()).status
 
-    assert {503} == {got.status for got in refused}
-    assert {200} == {got.status for got in served}
-    assert [str(number) for number in range(PLACES)] == [got.json["body"] for got in served]
     assert CROWD - PLACES == handlers.observed.count(("gateway", "/hold", 503, "OVERLOADED"))
+
+
+async def test_last_ones_of_a_crowd_are_the_ones_refused() -> None:
+    """Who has waited longest is served first; who came last has lost least by coming again."""
+    stage = bench(room=lambda: 7 - len(stage.handlers.held))
+    pairs = [socket.socketpair() for _ in range(10)]
+    with listening() as listener, trio.fail_after(5):
+        reactor = Reactor(stage.site, listener, Connections(USUAL), lambda *_: None)
+        for number, (ours, theirs) in enumerate(pairs):
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            reactor._take(ours)
+            theirs.send(post("/hold", b"%d" % number))
+        await reactor._serve_crowd([(ours.fileno(), select.EPOLLIN) for ours, _ in pairs])
+        assert [b"%d" % number for number in range(7)] == [
+            incoming.body for incoming, _ in stage.handlers.held
+        ]
+        for _, theirs in pairs[7:]:
+            assert theirs.recv(1000).startswith(b"HTTP/1.1 503 ")
+        for connection in list(reactor._by_fd.values()):
+            reactor.lose(connection)
+        reactor.epoll.close()
+    for _, theirs in pairs:
+        theirs.close()
 
 
 async def test_crowd_that_fits_is_served_whole() -> None:

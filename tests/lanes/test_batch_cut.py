@@ -5,6 +5,7 @@ Each way ends within an answer that streams, so that reader, writer and the elem
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING, Final
 
@@ -120,3 +121,31 @@ async def test_client_that_stops_reading_and_then_resets(stage: Stage, content_t
     assert (await stage.post(V2, v2(jackpot))).status_code == 200
     contributed = await stage.contributions(jackpot)
     assert contributed == contributed.to_integral_value()
+
+
+async def test_batches_side_by_side_leave_room_for_others(stage: Stage) -> None:
+    """Together they could fill the server; they wait instead, and so no element and no single request is refused."""
+    jackpot = await stage.jackpot()
+    element = encoded(v2(jackpot))
+    raw = batch(stage, [element] * 1500, NDJSON, 10)
+    found: list[bytes] = []
+    single: list[int] = []
+
+    async def send() -> None:
+        async with stage.connect() as connection, trio.open_nursery() as nursery:
+            nursery.start_soon(connection.send, raw)
+            found.append((await connection.response()).body)
+
+    async def look() -> None:
+        while True:
+            single.append((await stage.post(V2, v2(jackpot))).status_code)
+
+    async with trio.open_nursery() as looking:
+        looking.start_soon(look)
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(send)
+        looking.cancel_scope.cancel()
+    statuses = [json.loads(line)["status_code"] for body in found for line in body.splitlines()]
+    assert statuses == [200] * 12_000
+    assert set(single) == {200}

@@ -27,6 +27,7 @@ from jackpotd.wire.errors import RequestRefused
 
 NDJSON = "application/x-ndjson"
 _UNDER_WAY_MAX = 512
+_UNANSWERED_MAX = 1024  # elements of all batches: half of what is served at once by default, so that others get in
 _AT_A_STRETCH = 32  # elements; others have their turn, and a commit may begin
 
 
@@ -52,6 +53,7 @@ class Batches:
         self._clock = clock
         self._new_id = new_id
         self._element_bytes_max = element_bytes_max
+        self.unanswered = 0
 
     async def serve(self, request: Incoming, body: AsyncIterator[bytes]) -> Streamed:
         """Contribute many times at once (v2); each element is a contribution of its own.
@@ -135,11 +137,25 @@ class _Run:
         self._has_news = trio.Event()
         self._has_room = trio.Event()
         self._is_read = False
+        self._unanswered = 0
 
     def note(self, slot: _Slot) -> None:
         """An answer is there; the writer cares only for the one that is next."""
+        self._count(-1)
+        self._has_room.set()
         if self._slots and slot is self._slots[0]:
             self._has_news.set()
+
+    def _count(self, change: int) -> None:
+        self._unanswered += change
+        self._batches.unanswered += change
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the next element has to wait; with none of its own under way, no batch waits for others."""
+        if len(self._slots) >= _UNDER_WAY_MAX:
+            return True
+        return self._unanswered > 0 and self._batches.unanswered >= _UNANSWERED_MAX
 
     @trio.as_safe_channel
     async def answers(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -183,17 +199,26 @@ class _Run:
 
     async def _serve(self, elements: Iterator[bytes]) -> None:
         for index, element in enumerate(elements, 1):
-            while len(self._slots) >= _UNDER_WAY_MAX:
+            while self._is_full:
                 self._has_room = trio.Event()
                 await self._has_room.wait()
             if not index % _AT_A_STRETCH:
                 await trio.lowlevel.checkpoint()
-            slot = _Slot(self)
-            self._slots.append(slot)
-            self._batches.begin(element, self._principal, self._request, slot)
+            slot = self._new_slot()
+            try:
+                self._batches.begin(element, self._principal, self._request, slot)
+            except BaseException:
+                if slot.answer is None:
+                    self._count(-1)
+                raise
 
-    def _refuse(self, code: str, message: str) -> None:
+    def _new_slot(self) -> _Slot:
         slot = _Slot(self)
         self._slots.append(slot)
+        self._count(1)
+        return slot
+
+    def _refuse(self, code: str, message: str) -> None:
+        slot = self._new_slot()
         refused = RequestRefused(code, message)
         slot.put(refusal(refused, replace(self._request, headers={})))
