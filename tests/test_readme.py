@@ -68,6 +68,22 @@ def test_commands_of_the_table_exist() -> None:
         assert subprocess.run(called, check=False, capture_output=True).returncode == 0
 
 
+def test_benches_that_are_shown_exist() -> None:
+    """Each bench that the README names is listed by `python -m bench`, and takes the options that are shown."""
+    shown = re.findall(r"^python -m bench ([^#\n]*)", README, re.MULTILINE)
+    listed = subprocess.run(
+        [sys.executable, "-m", "bench"], check=True, capture_output=True, text=True, cwd=ROOT
+    ).stdout
+
+    assert len(shown) >= 4
+    for name, *options in [line.split() for line in shown if line.strip()]:
+        assert re.search(rf"^{name} ", listed, re.MULTILINE)
+        called = [sys.executable, "-m", "bench", name, "--help"]
+        described = subprocess.run(called, check=True, capture_output=True, text=True, cwd=ROOT)
+        for option in options:
+            assert not option.startswith("--") or option in described.stdout
+
+
 def test_set_up_commands_are_one_line_each() -> None:
     """The two commands of the README set up from nothing, and CI takes the second one from there."""
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
