@@ -125,7 +125,7 @@ def compare(
     whole = Fold(MemoryRows(), whole_keys)
     tail = Fold(checkpoint, MemoryKeys())
     tail.load()
-    whereabouts = Whereabouts({}, [], {})
+    whereabouts = Whereabouts({}, [], {}, {})
     last = 0
     for seq, data in log.scan_verified():
         last = seq

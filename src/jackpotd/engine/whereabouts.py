@@ -28,11 +28,15 @@ class Adoption(Struct, frozen=True):
 
 
 class Whereabouts(Struct):
-    """What one worker's journal says of its moves; `last_seq` is where it was read to."""
+    """What one worker's journal says of its moves; `last_seq` is where it was read to.
+
+    `given` is where the instances are that were here last before they were given to another worker.
+    """
 
     departures: dict[tuple[str, int], int]
     adoptions: list[Adoption]
     serving: dict[str, int]
+    given: dict[str, int]
     last_seq: int = 0
 
     def note(self, fold: Fold, seq: int, record: records.Record) -> None:
@@ -54,6 +58,9 @@ class Whereabouts(Struct):
         departing = fold.moves.departing()
         self.serving = {
             name: fold.moves.moves_of(name) for name in fold.cells if name not in departing
+        }
+        self.given = {
+            name: row.to_worker for name, row in fold.moves.departures.items() if row.departed_seq
         }
 
 
@@ -98,6 +105,9 @@ def contradictions(workers: Mapping[int, Whereabouts]) -> Iterator[str]:
                 yield f"{what}, where no record {adoption.departing_seq} lets it go"
             elif there != adoption.total:
                 yield f"{what} with other rows than it had there at record {adoption.departing_seq}"
+        for instance_id, taker in seen.given.items():
+            if taker not in workers:
+                yield f"worker {worker} gave {instance_id} to worker {taker}, whose journal is missing"
     yield from _served_twice(workers, unknown)
 
 
