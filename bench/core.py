@@ -39,10 +39,9 @@ def measure(options: Options) -> Report:
     """Times rounds of contributions on the server's core."""
     report = options.report("core", __doc__ or "")
     draw = random.Random(options.seed)
-    state = slots()
-    commands = [
-        contribution(draw, BORN_MS + at, state.rules.draws_needed) for at in range(CONTRIBUTIONS)
-    ]
+    state, seals = slots()
+    streams = seals.streams(state)
+    commands = [contribution(draw, BORN_MS + at, streams) for at in range(CONTRIBUTIONS)]
     with pinned(options.cores.server):
         players = _play(state, commands)
         rounds = [_round(state, players, commands) for _ in range(options.rounds * 4)]

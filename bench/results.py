@@ -49,6 +49,7 @@ PARTS = {
     "keys": Part(("1000000", "10000000", "--lmdb"), ("20000", "200000", "--seconds", "1")),
     "mesh": Part(),
     "workers": Part(),
+    "crowd": Part(),
 }
 DEADLINE_S, QUICK_DEADLINE_S = 3600.0, 180.0
 STOP_TIMEOUT_S = 60.0

@@ -1,6 +1,7 @@
 """What the README shows is run here: its session with curl, its commands, its picture of the house."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from jackpotd.testing.server_process import running_server
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SESSION = re.findall(r"^```console\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 VOLATILE = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(?=\",\"win)|(?<=\"timestamp\":)\d+"
 )
@@ -37,9 +39,20 @@ def without_volatile(text: str) -> str:
     return VOLATILE.sub("…", text.strip())
 
 
+def script_with(words: str) -> str:
+    """The block of commands that holds these words, with this environment's programs."""
+    blocks: list[str] = [block for block in BLOCKS if words in block]
+    (block,) = blocks
+    return (
+        block.replace(".venv/bin/jackpotd", f"{sys.executable} -m jackpotd")
+        .replace("python3 docs/", f"{sys.executable} {ROOT}/docs/")
+        .replace(" config/", f" {ROOT}/config/")
+    )
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
 async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """Every command of the README's session, in order, answers as printed there."""
+    """Every command of the README's session, in order, answers as printed there; and what it drew was fair."""
     steps = [step for session in SESSION for step in commands_and_output(session)]
     assert len(steps) >= 7
     with trio.fail_after(60):
@@ -51,6 +64,12 @@ async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) ->
                 capture_stderr=True,
                 cwd=tmp_path,
             )
+            checked = await trio.run_process(
+                ["bash", "-euo", "pipefail", "-c", script_with("fairness export")],
+                capture_stdout=True,
+                cwd=tmp_path,
+            )
+    assert checked.stdout
     printed = result.stdout.decode().split("----\n")[: len(steps)]
 
     assert [without_volatile(shown) for _, shown in steps] == [
@@ -58,11 +77,34 @@ async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) ->
     ]
 
 
+def test_simulation_that_is_shown_runs_and_warns_of_what_the_readme_says(tmp_path: Path) -> None:
+    """The template of `config/` is played as shown; its middle pot does not pay for its seeds."""
+    done = subprocess.run(
+        shlex.split(script_with("simulate config/")),
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+
+    assert "SEED_NOT_FUNDED  major" in done.stdout
+    assert "Returns to players" in done.stdout
+
+
 def test_commands_of_the_table_exist() -> None:
     """Each command that the README's table names answers to --help."""
     named = re.findall(r"^\| `jackpotd ([a-z]+(?: [a-z]+)?)[ `]", README, re.MULTILINE)
 
-    assert sorted(named) == ["accounts add", "demo", "serve", "shards", "shards move", "verify"]
+    assert sorted(named) == [
+        "accounts add",
+        "demo",
+        "fairness export",
+        "serve",
+        "shards",
+        "shards move",
+        "simulate",
+        "verify",
+    ]
     for command in named:
         called = [sys.executable, "-m", "jackpotd", *command.split(), "--help"]
         assert subprocess.run(called, check=False, capture_output=True).returncode == 0
@@ -89,6 +131,16 @@ def test_set_up_commands_are_one_line_each() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv && ")]
 
     assert [line.rpartition("/")[2] for line in lines] == ["jackpotd demo", "pytest"]
+
+
+def test_requirements_of_the_table_have_tests() -> None:
+    """Each test that the table of requirements names is there, and each one that is there is named."""
+    named = set(re.findall(r"`test_(r_[a-z]+_[0-9])_…`", README))
+    text = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    there = set(re.findall(r"^(?:async )?def test_(r_[a-z]+_[0-9])_", text, re.MULTILINE))
+
+    assert len(named) >= 15
+    assert there - {"r_rng_3", "r_rng_4"} == named  # these two have folders of their own
 
 
 def test_house_in_the_readme_is_the_house() -> None:

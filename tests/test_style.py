@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 SOURCE: Final = Path(__file__).resolve().parents[1] / "src" / "jackpotd"
 FILES: Final = sorted(SOURCE.rglob("*.py"))
 
@@ -19,14 +17,6 @@ FILE_LINES_MAX: Final = 400
 FUNCTION_LINES_MAX: Final = 60
 FORBIDDEN_NAMES: Final = frozenset({"utils", "util", "common", "helpers", "helper"})
 LEFT_OVER: Final = re.compile(r"\b(TODO|FIXME|XXX)\b")
-
-# Files that may be longer than others, how long, and why.
-LONG_FILES: Final = {
-    "testing/reference_model.py": (
-        850,
-        "the rules once more in plain words, to be read from top to bottom; it ships no service",
-    ),
-}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -62,19 +52,9 @@ def test_source_is_where_these_tests_look() -> None:
 
 
 def test_files_are_short() -> None:
-    """A file holds one thing; the few that need more room say why, and have a limit too."""
-    limits = {name: limit for name, (limit, _) in LONG_FILES.items()}
+    """A file holds one thing."""
     lengths = {name_of(path): lines_of(path) for path in FILES}
-    too_long = {
-        name: lines for name, lines in lengths.items() if lines > limits.get(name, FILE_LINES_MAX)
-    }
-    assert {} == too_long
-
-
-@pytest.mark.parametrize("name", LONG_FILES)
-def test_long_files_still_need_their_exception(name: str) -> None:
-    """An exception that is not needed any more is taken off the list."""
-    assert lines_of(SOURCE / name) > FILE_LINES_MAX
+    assert {} == {name: lines for name, lines in lengths.items() if lines > FILE_LINES_MAX}
 
 
 def test_functions_are_short() -> None:

@@ -19,6 +19,7 @@ from jackpotd.mesh.mesh import Mesh
 from jackpotd.service import interpreter
 from jackpotd.service.entropy import SystemEntropy
 from jackpotd.service.storage import clock_ms
+from jackpotd.testing.vault import SeededVault
 
 OWNER = 0
 MAP_BYTES_MAX = 8 << 30
@@ -40,6 +41,7 @@ async def own(directory: Path) -> None:
         journal,
         clock_ms,
         SystemEntropy(),
+        vault=SeededVault(),
         mailbox_length_max=_WAITING_MAX,
         has_embedded_wallet=True,
         index=OWNER,

@@ -44,6 +44,7 @@ from jackpotd.journal.log import LmdbLog
 from jackpotd.journal.row_store import LmdbRows
 from jackpotd.service import interpreter
 from jackpotd.service.entropy import SystemEntropy
+from jackpotd.testing.vault import SeededVault
 from jackpotd.wire.codec import NULL
 
 IN_FLIGHT = 128
@@ -104,6 +105,7 @@ class House:
             self.journal,
             now_ms,
             SystemEntropy(),
+            vault=SeededVault(),
             mailbox_length_max=10_000,
             has_embedded_wallet=True,
         )

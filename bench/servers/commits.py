@@ -28,10 +28,11 @@ def log_in_folder(folder: Path) -> Iterator[LmdbLog]:
 
 def sample_records(seed: int) -> list[bytes]:
     """Records of contributions to the jackpot of three pots, by different players."""
-    draw, state = random.Random(seed), slots()
+    draw, (state, seals) = random.Random(seed), slots()
+    streams = seals.streams(state)
     found = []
     for at in range(SAMPLES):
-        command = contribution(draw, BORN_MS + at, state.rules.draws_needed)
+        command = contribution(draw, BORN_MS + at, streams)
         events = decide.contribute(state, UNKNOWN_PLAYER, command)
         if not isinstance(events, Rejection):
             found.append(record(events, at))

@@ -3,12 +3,14 @@
 import random
 from uuid import UUID
 
-from jackpotd.core.commands import Bet, Contribute
+from jackpotd.core.commands import Bet, Contribute, Streams
 from jackpotd.core.events import Contributed, InstanceEvent
-from jackpotd.core.evolve import create
+from jackpotd.core.evolve import create, evolve
 from jackpotd.core.state import Definition, Instance, Status
 from jackpotd.engine.catalog import Catalog
+from jackpotd.engine.consequences import Seals
 from jackpotd.service.demo_data import SLOTS, fill
+from jackpotd.testing.vault import SeededVault
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry, compile_document
 from jackpotd.wire.codec import NULL
@@ -17,8 +19,8 @@ BORN_MS = 1_790_000_000_000
 _RATES = {"EUR": 100_000_000, "USD": 107_620_000, "GBP": 85_920_000, "SEK": 1_167_610_000}
 
 
-def slots() -> Instance:
-    """A new instance, as the demo makes it."""
+def slots() -> tuple[Instance, Seals]:
+    """A new instance, as the demo makes it, with its secrets."""
     entries = fill(Catalog(), BORN_MS)
     (entry,) = (
         entity
@@ -34,16 +36,20 @@ def slots() -> Instance:
         created_ms=entry.created_ms,
         rules=compile_document(bytes(entry.document), list(entry.brands)),
     )
-    return create(definition, Status.ACTIVE)
+    seals = Seals(SeededVault(), entry.instance_id)
+    state = create(definition, Status.ACTIVE)
+    for event in seals.missing(state, BORN_MS):
+        state = evolve(state, event)
+    return state, seals
 
 
-def contribution(draw: random.Random, at_ms: int, draws: int) -> Contribute:
-    """A player's bet, stamped with time and entropy as the engine does."""
+def contribution(draw: random.Random, at_ms: int, streams: Streams) -> Contribute:
+    """A player's bet, stamped with time and secrets as the engine does."""
     number = draw.randrange(10_000)
     return Contribute(
         at_ms=at_ms,
         round_id=str(UUID(int=draw.getrandbits(128), version=4)),
-        draws=tuple(draw.getrandbits(64) for _ in range(draws)),
+        streams=streams,
         bet=Bet(
             brand=f"thrilltech:brand{number % 2 + 1}",
             player_id=f"player_{number:08d}",

@@ -41,7 +41,7 @@ def test_help_names_every_command() -> None:
     shown = jackpotd("--help")
 
     assert shown.returncode == 0
-    for command in ("serve", "demo", "verify", "accounts", "shards"):
+    for command in ("serve", "demo", "verify", "accounts", "shards", "fairness", "simulate"):
         assert f"\n  {command} " in shown.stdout
     assert "worker " not in shown.stdout  # the server's own business
 
@@ -222,7 +222,7 @@ async def test_verify_names_the_first_thing_that_is_off(tmp_path: Path) -> None:
 
     assert [1, 0, 1, 1] == [ended.returncode for ended in (nobody, clean, row, record)]
     assert "is not a data directory of jackpotd" in nobody.stderr
-    assert clean.stdout.startswith("ok: 7 records in one unbroken chain, 7 instances")
+    assert clean.stdout.startswith("ok: 14 records in one unbroken chain, 7 instances")
     assert row.stderr.startswith("verify: row b'i")
     assert "does not fit what it seals" in record.stderr
 

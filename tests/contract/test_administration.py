@@ -251,10 +251,6 @@ def pot_types(template: Json, *values: Json) -> None:
     template["pots"][0]["pot_types"] = list(values)
 
 
-def second_pot_type(template: Json) -> None:
-    template["pots"][0]["pot_types"].append({"Value": {"min": 900, "max": 1000}})
-
-
 TEMPLATE_FIELDS = [
     ("$.foo", lambda t: t.update(foo=1)),
     ("$.contribution_rules.foo", lambda t: t["contribution_rules"].update(foo=1)),
@@ -285,27 +281,6 @@ TEMPLATE_FIELDS = [
 
 UNAVAILABLE = [
     ("$.jackpot_type", lambda t: t.update(jackpot_type="Raffle")),
-    ("$.withhold_wins_above", lambda t: t.update(withhold_wins_above=1000)),
-    ("$.pots[0].max_pot_value", lambda t: t["pots"][0].update(max_pot_value=1000)),
-    ("$.pots[0].pot_types[0]", lambda t: pot_types(t, {"Value": {"min": 900, "max": 1000}})),
-    (
-        "$.pots[0].pot_types[0]",
-        lambda t: pot_types(
-            t, {"Time": {"every": {"Hours": 24}, "window_start": 0, "fallback": "RollOver"}}
-        ),
-    ),
-    ("$.pots[0].pot_types[1]", second_pot_type),
-    (
-        "$.pots[0].community_payout",
-        lambda t: t["pots"][0].update(
-            community_payout={
-                "share": 0.5,
-                "strategies": [
-                    {"ActivePlayers": {"share": 0.5, "winners": 10, "within_hours": 24}}
-                ],
-            }
-        ),
-    ),
     (
         "$.raffle",
         lambda t: t.update(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from tests.contract.conftest import Json, Platform, StartServer
 
-TIME_S = 12.0
+TIME_S = 15.0
 EXAMPLES = 1500
 PLAIN_HTTP = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SETTINGS = settings(
@@ -240,10 +240,53 @@ async def good_requests(platform: Platform) -> list[tuple[str, str, str, Any]]:
     ]
 
 
+async def operators_requests(platform: Platform) -> list[tuple[str, str, str, Any]]:
+    """The same, of what operators do to a live jackpot."""
+    pot = platform.pot(supports_external_trigger=True)
+    jackpot = await platform.jackpot(pots=[pot], withhold_wins_above=1000)
+    heir = await platform.jackpot()
+    seeds = {"initial_seed_value": 0, "min_reseed_value": 1}
+    template = platform.template(pots=[platform.pot(seed_strategy=seeds)])
+    await platform.publish(template)
+    money = {"pot_id": "main", "amount": 1.5, "reason": "r"}
+    player = {"id": platform.player, "brand_id": "brand1", "currency": "USD"}
+    pot_changes = {
+        "max_pot_value": 1_000_000,
+        "pot_types": [{"HitRate": {"max_magic_number": 7, "cost_per_attempt": 0.1}}],
+        "seed_strategy": {"min_reseed_value": 5},
+    }
+    changes = {"pots": {"main": pot_changes}, "win_selector_strategy": "All"}
+    target = {"pot_id": "main", "instance_id": heir, "target_pot_id": "main"}
+    switch = {
+        "source_instance_id": jackpot,
+        "template_id": template["id"],
+        "template_owner_id": template["owner_id"],
+        "target_instance_owner_id": platform.operator,
+        "target_instance_name": "wild",
+        "pot_rules": [{"source_pot": "main", "target_pot": {"main": 1}}],
+        "transfer_optins": True,
+        "reason": "r",
+        "dry_run": True,
+    }
+    path = f"/instances/{jackpot}"
+    trigger = {"player": player, "gameround_id": "wild", "reason": "r"}
+    parameters = {"changes": changes, "reason": "r"}
+    decommission = {"destinations": [target], "reason": "r", "dry_run": True}
+    return [
+        ("admin", "POST", f"{path}/seedboosts", money),
+        ("admin", "POST", f"{path}/adjustments", money),
+        ("admin", "POST", f"{path}/pots/main/trigger", trigger),
+        ("admin", "PUT", f"{path}/parameters", parameters),
+        ("admin", "POST", f"{path}/decommission", decommission),
+        ("admin", "POST", "/instances/switchmodel", switch),
+        ("admin", "POST", f"{path}/withheld/wild/main/release", {"reason": "r"}),
+    ]
+
+
 async def test_mutated_requests_answer_no_5xx(start_server: StartServer) -> None:
     """One wild value in a good request is a 4xx or is taken; afterwards the server starts again."""
     async with start_server() as (server, platform):
-        requests = await good_requests(platform)
+        requests = [*await good_requests(platform), *await operators_requests(platform)]
         mutator = Mutator(platform, requests)
         await trio.to_thread.run_sync(mutator.run)
 

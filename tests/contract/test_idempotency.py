@@ -264,7 +264,7 @@ async def test_repeat_is_replayed_whatever_happened_in_between(
     repeat = await platform.contribute_by_source(source, idempotency_key=key)
 
     assert_replayed(original, repeat)
-    assert str(await platform.main_pot(jackpot)) == GROWN_ONCE
+    assert (await platform.instance(jackpot))["contribution_count"] == 1
 
 
 async def test_repeat_after_a_remap_leaves_the_new_jackpot_alone(platform: Platform) -> None:

@@ -10,17 +10,19 @@ from jackpotd.core import decide
 from jackpotd.core import evolve as transitions
 from jackpotd.core.commands import Bet, Contribute
 from jackpotd.core.events import PotWon
+from jackpotd.core.fairness import PotStream
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import HitRate
 from jackpotd.core.state import UNKNOWN_PLAYER, Definition, Instance, Status
+from jackpotd.testing.sealed import SealedPlay
 from jackpotd.testing.templates import compiled, random_template, rates
 
 TRIALS = 12_000
 
 
 def one_pot(outcomes: int, cost: str) -> Instance:
-    """A pot that always has enough to pay, on half of each base wager."""
+    """A pot, sealed, that always has enough to pay, on half of each base wager."""
     template = random_template(random.Random(1))
     template |= {"currency": "EUR", "house_hold_contribution": {"Percentage": "0.5"}}
     template["contribution_rules"] = {
@@ -36,14 +38,14 @@ def one_pot(outcomes: int, cost: str) -> Instance:
     pot["seed_strategy"]["initial_seed_value"] = "100"
     template["pots"] = [pot]
     definition = Definition("id", "", "op", "t", "op", 0, compiled(template))
-    return transitions.create(definition, Status.ACTIVE)
+    return SealedPlay("id").begun(transitions.create(definition, Status.ACTIVE))
 
 
 def command(wager: int, currency: str = "EUR") -> Contribute:
     return Contribute(
         at_ms=1,
         round_id="round",
-        draws=(0,),
+        streams=(PotStream(bytes(32)),),
         bet=Bet("op:a", "anna", None, None, None, currency, wager, None, "gameround", None),
         rates=rates(),
     )
@@ -51,7 +53,8 @@ def command(wager: int, currency: str = "EUR") -> Contribute:
 
 def is_hit(state: Instance, asked: Contribute, rng: random.Random) -> bool:
     """Whether a contribution with a fresh draw wins; the state is the same for every trial."""
-    outcome = decide.contribute(state, UNKNOWN_PLAYER, replace(asked, draws=(rng.getrandbits(64),)))
+    asked = replace(asked, streams=(PotStream(rng.randbytes(32)),))
+    outcome = decide.contribute(state, UNKNOWN_PLAYER, asked)
     assert not isinstance(outcome, Rejection)
     return any(isinstance(item, PotWon) for item in outcome)
 
@@ -93,10 +96,8 @@ def test_chance_does_not_change_when_a_wager_is_split_in_ten() -> None:
 def test_chance_of_one_in_one_is_certainty_and_of_no_money_is_none() -> None:
     """N = 1 wins on every draw; a base wager of 0 wins on none."""
     state = one_pot(1, "0.1")
-    never_low = (1 << 64) - 1
     for wager, wins in ((1, False), (2, True), (SCALE, True), (0, False)):
-        asked = replace(command(wager), draws=(never_low,))
-        outcome = decide.contribute(state, UNKNOWN_PLAYER, asked)
+        outcome = decide.contribute(state, UNKNOWN_PLAYER, command(wager))
         assert not isinstance(outcome, Rejection)
         assert wins is any(isinstance(item, PotWon) for item in outcome)
 
@@ -107,6 +108,7 @@ def test_chance_with_k_zero_is_one_attempt_whatever_the_contribution() -> None:
     pot = replace(state.rules.pots[0], hit_rates=(HitRate(outcomes=4, cost_units=0),))
     rules = replace(state.rules, operator_share=SCALE, pots=(pot,))
     state = transitions.create(replace(state.definition, rules=rules), Status.ACTIVE)
+    state = SealedPlay("id").begun(state)
     rng = random.Random(4)
     for wager in (0, 1_000 * SCALE):
         hits = sum(is_hit(state, command(wager), rng) for _ in range(TRIALS // 4))

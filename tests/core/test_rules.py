@@ -1,4 +1,4 @@
-"""Relations between fields of a template: each one broken alone is found, at its path."""
+"""Compiled rules: what follows from them for the whole instance, and the random templates of these tests."""
 
 import random
 from typing import Any
@@ -8,173 +8,174 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from jackpotd.core.problems import problems
 from jackpotd.core.rules import (
-    HIT_RATE_MAX,
-    HIT_RATES_MAX,
-    POTS_MAX,
-    WHOLE,
+    CommunityKind,
+    CommunityStrategy,
+    Criteria,
+    Fallback,
     Fixed,
-    FundStrategy,
-    HitRate,
-    Percentage,
-    PotRules,
-    ReseedStrategy,
+    HiddenTime,
+    HiddenValue,
     Rules,
-    ValueRange,
-    Variable,
     WinSelector,
-    problems,
+    rules_of,
 )
-from jackpotd.testing.templates import compiled, random_template
+from jackpotd.testing.templates import EVERYTHING, Feature, Json, compiled, random_template
 
-POT = PotRules(
-    id="a",
-    is_progressive=True,
-    share=WHOLE // 2,
-    seed_share=WHOLE,
-    initial_seed=0,
-    min_reseed=0,
-    fund_strategy=FundStrategy.COLLECT_ALWAYS,
-    reseed_strategy=ReseedStrategy.FULL,
-    cycles_max=None,
-    hit_rates=(HitRate(outcomes=1, cost_units=1),),
-)
-RULES = Rules(
-    currency="EUR",
-    allowed_brands=frozenset({"op:a"}),
-    allowed_countries=None,
-    blocked_countries=frozenset(),
-    allowed_segments=None,
-    allowed_verticals=None,
-    opt_in_required=False,
-    contribution=Fixed(0),
-    currency_values={},
-    operator_share=0,
-    house_share=WHOLE // 2,
-    win_selector=WinSelector.ALL,
-    pots=(POT,),
-)
-CONTRIBUTION = "$.contribution_rules"
-HIT = "$.pots[0].pot_types[0].HitRate"
+HOUR_MS = 3_600_000
+ACTIVE = CommunityKind.ACTIVE_PLAYERS
+PER_WIN = CommunityKind.HIGHEST_CONTRIBUTION_PER_WIN
+LIFETIME = CommunityKind.HIGHEST_LIFETIME_CONTRIBUTOR
+ci = settings(derandomize=True, deadline=None, max_examples=200)
 
 
-def broken(**changes: Any) -> Rules:
-    return replace(RULES, **changes)
+FIELDS: dict[str, Any] = {
+    "currency": "EUR",
+    "allowed_brands": frozenset({"op:a"}),
+    "allowed_countries": None,
+    "blocked_countries": frozenset(),
+    "allowed_segments": None,
+    "allowed_verticals": None,
+    "opt_in_required": False,
+    "contribution": Fixed(10_000_000),
+    "currency_values": {},
+    "operator_share": 0,
+    "house_share": 0,
+    "win_selector": WinSelector.HIGHEST,
+}
 
 
-def broken_pot(**changes: Any) -> Rules:
-    return replace(RULES, pots=(replace(POT, **changes),))
+def with_pots(*changes: dict[str, Any]) -> Rules:
+    """Rules whose pots are copies of one plain pot, each with its changes."""
+    plain = compiled(random_template(random.Random(1))).pots[0]
+    pots = tuple(replace(plain, id=str(at), **change) for at, change in enumerate(changes))
+    return rules_of(pots=pots, **FIELDS)
 
 
-def broken_hit(outcomes: int, cost: int, **changes: Any) -> Rules:
-    return replace(broken_pot(hit_rates=(HitRate(outcomes, cost),)), **changes)
+def strategy(kind: CommunityKind, winners: int = 1, hours: int = 0) -> CommunityStrategy:
+    return CommunityStrategy(kind=kind, share=10**7, winners=winners, within_ms=hours * HOUR_MS)
 
 
-def out_of_order(low: int, high: int, default: int) -> ValueRange:
-    return ValueRange(minimum=low, maximum=high, default=default)
+def test_rules_of_plain_pots_use_nothing_rare() -> None:
+    """Hit rates alone: no boards, no windows, no crowd."""
+    rules = with_pots({}, {})
+
+    assert rules.is_plain
+    assert not rules.has_community
+    assert not rules.has_times
+    assert (rules.leaders_kept, rules.lifetime_leaders_kept, rules.active_ms) == ((0, 0), 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("rules", "path"),
+    "change",
     [
-        (broken(house_share=WHOLE // 2 + 1), "$.house_hold_contribution"),
-        (broken(house_share=WHOLE // 2 - 1), "$.house_hold_contribution"),
-        (broken(operator_share=-1), f"{CONTRIBUTION}.operator_contribution_percentage"),
-        (broken(operator_share=WHOLE + 1), f"{CONTRIBUTION}.operator_contribution_percentage"),
-        (broken_pot(seed_share=WHOLE + 1), "$.pots[0].seed_contribution.Percentage"),
-        (broken_pot(seed_share=-1), "$.pots[0].seed_contribution.Percentage"),
-        (broken(contribution=Fixed(-1)), f"{CONTRIBUTION}.contribution_type.Fixed"),
-        (broken(contribution=Percentage(-1)), f"{CONTRIBUTION}.contribution_type.Percentage"),
-        (
-            broken(contribution=Percentage(WHOLE + 1)),
-            f"{CONTRIBUTION}.contribution_type.Percentage",
-        ),
-        (
-            broken(contribution=Variable(out_of_order(2, 1, 1))),
-            f"{CONTRIBUTION}.contribution_type.Variable",
-        ),
-        (
-            broken(contribution=Variable(out_of_order(1, 3, 4))),
-            f"{CONTRIBUTION}.contribution_type.Variable",
-        ),
-        (
-            broken(contribution=Variable(out_of_order(-1, 3, 1))),
-            f"{CONTRIBUTION}.contribution_type.Variable",
-        ),
-        (
-            broken(currency_values={"JPY": out_of_order(1, 2, 0)}),
-            f"{CONTRIBUTION}.currency_values.JPY",
-        ),
-        (broken(house_share=WHOLE, pots=()), "$.pots"),
-        (broken_pot(id=""), "$.pots[0].id"),
-        (broken_pot(initial_seed=-1), "$.pots[0].seed_strategy.initial_seed_value"),
-        (broken_pot(min_reseed=-1), "$.pots[0].seed_strategy.min_reseed_value"),
-        (broken_pot(cycles_max=0), "$.pots[0].max_instantiation_count"),
-        (broken_pot(hit_rates=()), "$.pots[0].pot_types"),
-        (broken_pot(hit_rates=POT.hit_rates * (HIT_RATES_MAX + 1)), "$.pots[0].pot_types"),
-        (broken_hit(0, 1), f"{HIT}.max_magic_number"),
-        (broken_hit(HIT_RATE_MAX + 1, 1), f"{HIT}.max_magic_number"),
-        (broken_hit(1, -1), f"{HIT}.cost_per_attempt"),
-        (broken_hit(1, 0), f"{HIT}.cost_per_attempt"),
-        (broken_hit(1, 0, operator_share=WHOLE - 1), f"{HIT}.cost_per_attempt"),
+        {"hidden_values": (HiddenValue(1, 2),)},
+        {"hidden_times": (HiddenTime(60_000, 0, Fallback.ROLL_OVER),)},
+        {"opens_when_funded": True},
+        {"criteria": Criteria(1, None, None)},
+        {"community": (strategy(ACTIVE, hours=1),)},
     ],
+    ids=lambda change: next(iter(change)),
 )
-def test_rules_with_one_broken_relation_name_its_path(rules: Rules, path: str) -> None:
-    """One thing wrong, one problem, at the field to mend."""
-    assert [path] == [problem.path for problem in problems(rules)]
+def test_rules_with_one_rare_pot_are_not_plain(change: dict[str, Any]) -> None:
+    """One pot is enough."""
+    assert not with_pots({}, change).is_plain
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        RULES,
-        broken(operator_share=WHOLE),
-        broken_hit(HIT_RATE_MAX, 1),
-        broken_hit(1, 0, operator_share=WHOLE),
-        broken(contribution=Percentage(WHOLE)),
-        broken(contribution=Variable(out_of_order(0, 0, 0))),
-        broken(currency_values={"JPY": out_of_order(1, 3, 2)}),
-        broken(currency_values={"EUR": out_of_order(0, 2, 1)}),
-        broken_pot(cycles_max=1, hit_rates=POT.hit_rates * HIT_RATES_MAX),
-        broken(
-            house_share=0,
-            pots=tuple(replace(POT, id=str(at), share=WHOLE // POTS_MAX) for at in range(POTS_MAX)),
-        ),
-    ],
-)
-def test_rules_at_the_edge_of_what_is_allowed_have_no_problem(rules: Rules) -> None:
-    """Every bound is itself allowed."""
-    assert [] == problems(rules)
-
-
-def test_rules_with_two_pots_of_one_id_or_too_many_pots_are_refused() -> None:
-    """Pots are told apart by their ids, and there is a limit on them."""
-    twice = broken(house_share=0, pots=(POT, POT))
-    many = tuple(replace(POT, id=str(at), share=0) for at in range(POTS_MAX))
-
-    assert ["$.pots[1].id"] == [problem.path for problem in problems(twice)]
-    found = problems(broken(pots=(POT, *many)))
-    assert ["$.pots"] == [problem.path for problem in found]
-
-
-def test_rules_with_everything_broken_name_everything() -> None:
-    """A person mends a template in one go: all problems come at once."""
-    rules = replace(
-        broken_hit(0, -1),
-        house_share=-1,
-        operator_share=-1,
-        contribution=Fixed(-1),
-        currency_values={"EUR": out_of_order(2, 1, 0)},
+def test_rules_keep_as_many_leaders_as_a_win_may_pick() -> None:
+    """A board holds one more than all community winners of the pot, because the winner may stand on it."""
+    rules = with_pots(
+        {"community": (strategy(PER_WIN, 5), strategy(ACTIVE, 10, hours=24))},
+        {"community": (strategy(LIFETIME, 3), strategy(LIFETIME, 4), strategy(ACTIVE, 1, 2))},
+        {},
     )
 
-    assert len({problem.path for problem in problems(rules)}) >= 7
+    assert rules.leaders_kept == (16, 0, 0)
+    assert rules.lifetime_leaders_kept == 9
+    assert rules.active_ms == 24 * HOUR_MS
+    assert rules.has_community
 
 
-@settings(derandomize=True, deadline=None, max_examples=200)
+@ci
 @given(st.integers(0, 2**48))
-def test_rules_of_random_templates_can_be_published(seed: int) -> None:
-    """The generator of these tests makes templates that the server accepts, with a draw for each tipping point."""
+def test_rules_of_plain_random_templates_can_be_published(seed: int) -> None:
+    """Without features the generator makes plain pots that the server accepts."""
     rules = compiled(random_template(random.Random(seed)))
 
     assert [] == problems(rules)
-    assert rules.draws_needed == sum(len(pot.hit_rates) for pot in rules.pots)
+    assert rules.is_plain
+    assert all(pot.hit_rates and not pot.has_trigger for pot in rules.pots)
+
+
+@ci
+@given(st.integers(0, 2**48), st.frozensets(st.sampled_from(Feature)))
+def test_rules_of_random_templates_with_features_can_be_published(
+    seed: int, features: frozenset[Feature]
+) -> None:
+    """Whatever is switched on, the template is one that the server accepts."""
+    assert [] == problems(compiled(random_template(random.Random(seed), features=features)))
+
+
+def used(template: Json, rules: Rules) -> set[Feature]:
+    """The features that a template uses."""
+    found = {
+        Feature.WITHHOLD: rules.withhold_above is not None,
+        Feature.ZERO: least(template) == "0",
+        Feature.VALUE: any(pot.hidden_values for pot in rules.pots),
+        Feature.TIME: rules.has_times,
+        Feature.DRAW: any(
+            point.fallback is Fallback.DRAW_AMONG_CONTRIBUTORS
+            for pot in rules.pots
+            for point in pot.hidden_times
+        ),
+        Feature.CEILING: any(pot.value_max is not None for pot in rules.pots),
+        Feature.FUNDED: any(pot.opens_when_funded for pot in rules.pots),
+        Feature.TRIGGER: any(pot.has_trigger for pot in rules.pots),
+        Feature.CRITERIA: any(pot.criteria for pot in rules.pots),
+        Feature.COMMUNITY: rules.has_community,
+    }
+    return {feature for feature, is_used in found.items() if is_used}
+
+
+def least(template: Json) -> str:
+    """The least contribution that a template states, where it states one."""
+    kind = template["contribution_rules"]["contribution_type"]
+    variable = kind.get("Variable")
+    return str(variable["min"] if variable else kind.get("Fixed", ""))
+
+
+def test_random_templates_use_every_feature_often_and_only_where_it_is_switched_on() -> None:
+    """The generator is worth something: each feature in at least one of fifty templates."""
+    count = dict.fromkeys(Feature, 0)
+    for seed in range(500):
+        template = random_template(random.Random(seed), features=EVERYTHING)
+        for feature in used(template, compiled(template)):
+            count[feature] += 1
+        template = random_template(random.Random(seed))
+        assert set() == used(template, compiled(template))
+
+    assert all(times >= 10 for times in count.values()), count
+
+
+def test_random_templates_of_a_seed_are_the_same_whatever_features_exist() -> None:
+    """The plain part of a template does not depend on the features."""
+    for seed in range(50):
+        once = random_template(random.Random(seed))
+        again = random_template(random.Random(seed), features=(Feature.CEILING,))
+        for pot in again["pots"]:
+            pot.pop("max_pot_value", None)
+            pot["pot_types"].sort(key=str)
+        for pot in once["pots"]:
+            pot["pot_types"].sort(key=str)
+        assert once == again
+
+
+def test_rules_of_random_templates_have_pots_of_several_kinds() -> None:
+    """Pots of different kinds stand beside each other, and several kinds on one pot."""
+    mixed = 0
+    for seed in range(200):
+        pots = compiled(random_template(random.Random(seed), features=EVERYTHING)).pots
+        mixed += any(pot.hit_rates and pot.hidden_values and pot.hidden_times for pot in pots)
+
+    assert mixed >= 5

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jackpotd.core import decide, ledger, rejections
+from jackpotd.core import decide, ledger, operating, rejections
 from jackpotd.core import evolve as transitions
 from jackpotd.core.commands import Bet, ChangeStatus, Contribute, OptIn
 from jackpotd.core.events import OptInChanged, PotWon, StatusChanged
@@ -25,8 +25,10 @@ from jackpotd.core.state import (
     Player,
     Status,
 )
+from jackpotd.testing.sealed import SealedPlay
 from jackpotd.testing.templates import compiled, random_template, rates
 
+PLAY = SealedPlay("id")
 LEGAL = {
     ("Pending", "Active"),
     ("Pending", "Terminated"),
@@ -49,7 +51,7 @@ def instance(status: Status = Status.ACTIVE, **changes: Any) -> Instance:
     template["pots"] = [template["pots"][0] | {"contribution": {"Percentage": "0.5"}}]
     template["pots"][0] |= {"is_progressive": True, "max_instantiation_count": None}
     rules = replace(compiled(template), **changes)
-    return transitions.create(Definition("id", "", "op", "t", "op", 0, rules), status)
+    return PLAY.begun(transitions.create(Definition("id", "", "op", "t", "op", 0, rules), status))
 
 
 def contribute(state: Instance, **changes: Any) -> Contribute:
@@ -58,7 +60,7 @@ def contribute(state: Instance, **changes: Any) -> Contribute:
     fields: dict[str, Any] = {
         "at_ms": 5,
         "round_id": "round",
-        "draws": (2**64 - 1,) * state.rules.draws_needed,
+        "streams": PLAY.streams(state),
         "bet": replace(bet, **of_bet),
         "rates": rates(),
     }
@@ -83,7 +85,7 @@ def opt_in(**changes: Any) -> OptIn:
 def test_transitions_of_state_are_those_of_the_contract(before: Status, after: Status) -> None:
     """Pending to Active, Active to and from Paused, anything to Terminated; every other one is INVALID_STATE."""
     state = instance(before)
-    outcome = decide.change_status(state, ChangeStatus(5, after, "why", "who"))
+    outcome = operating.decide(state, ChangeStatus(5, after, "why", "who"))
 
     assert ((str(before), str(after)) in LEGAL) is (after in STATUS_CHANGES[before])
     if (str(before), str(after)) in LEGAL:
@@ -253,10 +255,11 @@ def test_transitions_never_change_a_state_in_place(seed: int) -> None:
     rng = random.Random(seed)
     rules = replace(compiled(random_template(rng)), opt_in_required=False)
     state = transitions.create(Definition("id", "", "op", "t", "op", 0, rules), Status.ACTIVE)
+    state = SealedPlay("id", seed).begun(state)
     for _ in range(20):
         before, text = state, repr(state)
-        draws = tuple(rng.getrandbits(rng.choice((64, 20))) for _ in range(rules.draws_needed))
-        command = contribute(state, draws=draws, wager=rng.randint(0, 10**9))
+        streams = SealedPlay("id", rng.getrandbits(64)).streams(state)
+        command = contribute(state, streams=streams, wager=rng.randint(0, 10**9))
         events = decide.contribute(state, UNKNOWN_PLAYER, command)
         assert events == decide.contribute(state, UNKNOWN_PLAYER, command)
         if isinstance(events, Rejection):

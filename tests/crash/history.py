@@ -149,6 +149,7 @@ class History:
         if isinstance(result, Entry):
             assert answer.refusal is None
             assert (answer.contribution, answer.wins) == (result.contribution, result.wins)
+            assert answer.seals == result.seals
         else:
             assert answer.refusal == (result.code, result.message)
         told = self._told[answer.cause]

@@ -21,9 +21,10 @@ from .demo_jackpots import (
     PotRule,
     converted,
 )
+from .seal_oracle import SealedPot
 
 if TYPE_CHECKING:
-    from .journal_reader import Contribution, Entry, OptIn, Win
+    from .journal_reader import Contribution, Entry, OptIn, Sealed, Win
 
 REFUSAL = ("CONTRIBUTION_REJECTED", "PlayerNotOptedIn")
 
@@ -55,6 +56,12 @@ class PotAccount:
         assert win.from_reserve == min(self.reserve, self.rule.seed)
         assert win.deficit == self.rule.seed - win.from_reserve
         assert win.seed == self.rule.seed
+        assert (win.from_boost, win.tip, win.is_withheld, list(win.times)) == (
+            0,
+            "HitRate",
+            False,
+            [],
+        )
         self.value += win.seed - win.paid
         self.reserve -= win.from_reserve
         self.cycle += 1
@@ -78,6 +85,7 @@ class JackpotAccount:
 
     jackpot: Jackpot
     pots: list[PotAccount] = field(init=False)
+    secrets: list[SealedPot] = field(init=False)
     players: dict[tuple[str, str], Standing] = field(default_factory=dict)
     winners: list[Win] = field(default_factory=list)
     contributions: int = 0
@@ -89,6 +97,7 @@ class JackpotAccount:
 
     def __post_init__(self) -> None:
         self.pots = [PotAccount(rule, rule.seed) for rule in self.jackpot.pots]
+        self.secrets = [SealedPot(self.jackpot.id, rule.id) for rule in self.jackpot.pots]
 
     def take(self, entry: Entry) -> None:
         """One entry of the journal, which must follow from all that came before."""
@@ -97,6 +106,9 @@ class JackpotAccount:
         if entry.contribution is not None:
             self._contribute(entry.contribution)
             self._pay(entry.contribution, entry.wins)
+            assert [each.pot for each in entry.seals] == sorted(win.pot for win in entry.wins)
+        for sealed in entry.seals:
+            self._seal(sealed)
 
     def standing(self, brand: str, player_id: str) -> Standing:
         return self.players.get((brand, player_id), Standing())
@@ -117,6 +129,10 @@ class JackpotAccount:
         assert not self.must_refuse(came_in.brand, came_in.player_id)
         self._check_amount(came_in)
         assert came_in.cycles == [pot.cycle for pot in self.pots]
+        assert came_in.attendance is None
+        assert [draw[0] for draw in came_in.draws] == list(range(len(self.pots)))
+        for at, draw, _ in came_in.draws:
+            self.secrets[at].draw(self.contributions, draw)
         before, self.worth = self.worth, self.worth + came_in.worth
         self.contributions += 1
         self.house += _whole_part(HOUSE_SHARE, before, self.worth)
@@ -138,7 +154,6 @@ class JackpotAccount:
 
     def _pay(self, came_in: Contribution, wins: tuple[Win, ...]) -> None:
         """Exactly the tipped pot of the highest value is won, and only a draw tips a pot."""
-        assert [draw[0] for draw in came_in.draws] == list(range(len(self.pots)))
         tipped = [pot for pot, draw, limit in came_in.draws if draw < limit]
         expected = [max(tipped, key=lambda pot: self.pots[pot].value)] if tipped else []
         assert [win.pot for win in wins] == expected
@@ -150,6 +165,10 @@ class JackpotAccount:
             self.deficit += win.deficit
             self.payouts += win.paid
             self.winners.append(win)
+
+    def _seal(self, sealed: Sealed) -> None:
+        self._advance(sealed.at_ms)
+        self.secrets[sealed.pot].take(sealed, self.contributions, self.pots[sealed.pot].value)
 
     def _advance(self, at_ms: int) -> None:
         assert at_ms >= self.last_ms, "time went backwards"

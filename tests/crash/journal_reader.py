@@ -56,6 +56,9 @@ class Contribution:
     source_id: str | None
     reference_type: str
     reference_id: str | None
+    player_rate: int
+    jackpot_rate: int
+    attendance: list[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,32 @@ class Win:
     from_reserve: int
     deficit: int
     seed: int
+    from_boost: int = 0
+    tip: str = "HitRate"
+    is_withheld: bool = False
+    times: tuple[int, ...] | list[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The commitment to a pot's next secret."""
+
+    number: int
+    nonce: str
+    commitment: str
+    at_ms: int
+    first: int
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A pot has a new secret; the one before it, if there was one, is told in hex."""
+
+    at_ms: int
+    pot: int
+    seal: Seal | None
+    revealed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +132,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to one instance at once: an opt-in, or a contribution with what it won."""
+    """What happened to one instance at once: an opt-in, or a contribution with what it won, or its first seals."""
 
     at: Place
     instance_id: str
     contribution: Contribution | None
     wins: tuple[Win, ...]
+    seals: tuple[Sealed, ...]
     opt_in: OptIn | None
     request: Request | None
     links: tuple[str, ...]
@@ -151,6 +181,7 @@ class RemoteAnswer:
     instance_id: str
     contribution: Contribution | None
     wins: tuple[Win, ...]
+    seals: tuple[Sealed, ...]
     refusal: tuple[str, str] | None
 
 
@@ -225,10 +256,10 @@ def _record(at: Place, array: list[Any]) -> Record | None:
         case ["S", cause, results, key_digest, *_]:
             return Settlement(at, cause_at(cause, None), tuple(results), key_digest is not None)
         case ["R", cause, place, worker, instance_id, events, code, message, *_]:
-            contribution, wins, _ = _events(at, events or [])
+            happened = _events(at, events or [])
             refusal = (code, message) if events is None else None
             own = cause_at(cause, None)
-            return RemoteAnswer(at, own, place, worker, instance_id, contribution, wins, refusal)
+            return RemoteAnswer(at, own, place, worker, instance_id, *happened[:3], refusal)
         case ["F", *_]:
             return None
     raise AssertionError(f"record {at} is of no kind that this test knows: {array}")
@@ -244,26 +275,47 @@ def _entry(
     place: int,
     is_sent_again: bool,
 ) -> Entry:
-    contribution, wins, opt_in = _events(at, events)
-    assert (contribution is None) != (opt_in is None), f"record {at}: {events}"
+    contribution, wins, seals, opt_in = _events(at, events)
     asked = None if request is None else Request(*request[:6])
+    if contribution is None:
+        # Nothing is won or asked for: an opt-in, or seals that an instance has from its start on.
+        assert (opt_in is None) == bool(seals), f"record {at}: {events}"
+        assert not wins
+        assert asked is None
+    else:
+        assert opt_in is None, f"record {at}: {events}"
     return Entry(
-        at, instance_id, contribution, wins, opt_in, asked, links, cause, place, is_sent_again
+        at,
+        instance_id,
+        contribution,
+        wins,
+        seals,
+        opt_in,
+        asked,
+        links,
+        cause,
+        place,
+        is_sent_again,
     )
 
 
 def _events(
     at: Place, events: list[list[Any]]
-) -> tuple[Contribution | None, tuple[Win, ...], OptIn | None]:
+) -> tuple[Contribution | None, tuple[Win, ...], tuple[Sealed, ...], OptIn | None]:
     contribution, opt_in = None, None
-    wins = list[Win]()
+    wins, seals = list[Win](), list[Sealed]()
     for tag, *fields in events:
         if tag == "c":
-            contribution = Contribution(*fields[:13])
+            contribution = Contribution(*fields[:16])
         elif tag == "o":
             opt_in = OptIn(*fields[:6])
         elif tag == "w":
-            wins.append(Win(*fields[:13]))
+            assert not seals, f"record {at}: won after the secret was told"
+            wins.append(Win(*fields[:17]))
+        elif tag == "k":
+            at_ms, pot, seal, revealed, *_ = fields
+            made = None if seal is None else Seal(*seal[:6])
+            seals.append(Sealed(at_ms, pot, made, revealed))
         else:
             raise AssertionError(f"record {at}: nobody asked for an event {tag!r}")
-    return contribution, tuple(wins), opt_in
+    return contribution, tuple(wins), tuple(seals), opt_in

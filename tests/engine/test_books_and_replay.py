@@ -7,8 +7,7 @@ only from what was answered; a caller that went away asks again with its key.
 
 import random
 from collections import Counter
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 import trio
@@ -16,82 +15,26 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jackpotd.core.commands import ChangeStatus, OptIn
-from jackpotd.core.events import Contributed, PotWon
+from jackpotd.core.commands import Bet
 from jackpotd.core.rejections import Rejection
-from jackpotd.core.state import Status
 from jackpotd.engine.checkpoint import Checkpointer
 from jackpotd.engine.fold import Fold
-from jackpotd.engine.messages import Accepted, ContributionRequest, Reply, Taken
+from jackpotd.engine.messages import Accepted
 from jackpotd.engine.ports import Keys
 from jackpotd.engine.recovery import MemoryKeys, MemoryRows, compare, recover
 from jackpotd.journal.group_commit import GroupCommit, JournalFailed
 from jackpotd.testing.house import House, currencies, instance, links, operator, request
+from jackpotd.testing.house_bank import Bank
+from jackpotd.testing.house_load import BRANDS, IDS, Load
+from jackpotd.testing.journal_audit import Audit
 from jackpotd.testing.memory_log import MemoryLog
-from jackpotd.testing.templates import MULTIPLIERS, random_template, rates
-from jackpotd.wire import records, rows
+from jackpotd.testing.templates import EVERYTHING, MULTIPLIERS, Feature, random_template, rates
+from jackpotd.testing.vault import SeededVault
+from jackpotd.wire import rows
 from jackpotd.wire.catalog_records import CatalogEntity
 
-BRANDS = ("op:a", "op:b", "op:c")
-IDS = ("one", "two", "three")
-PLAYERS = ("anna", "bert", "caro", "dora")
+RATES_OF_B = rates(MULTIPLIERS | {"USD": "0.99999999"})
 TEST_TIMEOUT_S = 30
-
-
-class Bank:
-    """Money in and money out of each instance, from the answers."""
-
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.balance = {
-            instance_id: sum(pot.initial_seed for pot in cell.state.rules.pots)
-            for instance_id, cell in house.fold.cells.items()
-        }
-        self.seen: Counter[str] = Counter()
-        self.rounds: Counter[str] = Counter()
-
-    def book(self, answer: Accepted) -> None:
-        for outcome in answer.outcomes:
-            if isinstance(outcome, Taken):
-                self._take(outcome)
-            elif isinstance(outcome, Rejection):
-                self.seen["links refused"] += 1
-
-    def _take(self, taken: Taken) -> None:
-        for item in taken.events:
-            if isinstance(item, Contributed):
-                self.balance[taken.instance_id] += item.worth
-                self.rounds[item.round_id] += 1
-                self.seen["contributions"] += 1
-            elif isinstance(item, PotWon):
-                self.balance[taken.instance_id] += item.deficit - item.paid
-                self.seen["wins"] += 1
-
-    def check(self) -> None:
-        """Every unit that came in and did not leave is in one of the instance's accounts."""
-        for instance_id, cell in self.house.fold.cells.items():
-            state = cell.state
-            held = state.house + sum(pot.value + pot.reserve for pot in state.pots)
-            carried = Fraction(sum(state.carried), state.plan.denominator)
-            assert self.balance[instance_id] == held + carried, instance_id
-        assert set(self.rounds.values()) <= {1}
-
-    def check_winners(self) -> None:
-        """Winners are read in the order of the journal, the latest first, over all pots and for each."""
-        won: dict[str, list[tuple[int, str, int]]] = {name: [] for name in self.house.fold.cells}
-        for _, data in self.house.log.scan(1):
-            record = records.decode(data)
-            if isinstance(record, records.Entry):
-                wins = [item for item in record.events if isinstance(item, records.PotWon)]
-                won[record.instance_id] += [(each.pot, each.round_id, each.paid) for each in wins]
-        overlay = self.house.fold.overlay
-        for name, expected in won.items():
-            pots = len(self.house.fold.cells[name].state.pots)
-            found = [(r.pot, r.round_id, r.paid) for r in overlay.winners_down(name, pots)]
-            assert expected[::-1] == found
-            for pot in range(pots):
-                of_pot = [row.round_id for _, row in overlay.pot_winners_down(name, pot)]
-                assert [round_id for at, round_id, _ in expected[::-1] if at == pot] == of_pot
 
 
 class Flushed(MemoryKeys):
@@ -126,90 +69,22 @@ class CrashableRows(MemoryRows):
         self.transactions.append((self._log.last_seq, self._keys.after_crash(), dict(self.items)))
 
 
-def catalog(rng: random.Random) -> list[CatalogEntity]:
+def catalog(rng: random.Random, features: Collection[Feature] = EVERYTHING) -> list[CatalogEntity]:
     """Three instances of random templates: the first two linked to each other, the third to both."""
     entities: list[CatalogEntity] = [
         operator("op", ["a", "b", "c"]),
         currencies("default"),
-        replace(currencies("op:b"), rates=rates(MULTIPLIERS | {"USD": "0.99999999"})),
+        replace(currencies("op:b"), rates=RATES_OF_B),
     ]
     for instance_id in IDS:
         allowed = rng.sample(BRANDS, rng.choice((2, 3, 3)))
-        entities.append(instance(instance_id, random_template(rng, allowed)))
+        entities.append(instance(instance_id, random_template(rng, allowed, features)))
     return [
         *entities,
         links("one", "two", "three"),
         links("two", "one"),
         links("three", "two", "one"),
     ]
-
-
-class Load:
-    """Callers at once, some of whom go away and come back."""
-
-    def __init__(self, house: House, bank: Bank, rng: random.Random) -> None:
-        self.house, self.bank, self.rng = house, bank, rng
-        self._keys = 0
-
-    async def round(self, callers: int) -> None:
-        """So many requests at once, answered or given up; then whoever gave up asks again."""
-        gone: list[ContributionRequest] = []
-        async with trio.open_nursery() as nursery:
-            for _ in range(callers):
-                nursery.start_soon(self._call, gone)
-        for asked in gone:
-            answer = await self.house.router.contribute(asked)
-            if isinstance(answer, Accepted):
-                self.bank.book(answer)
-                self.bank.seen["came back"] += answer.is_replay
-
-    async def _call(self, gone: list[ContributionRequest]) -> None:
-        rng = self.rng
-        if rng.random() < 0.1:
-            await self._opt_in_or_pause()
-            return
-        self._keys += 1
-        asked = self._request()
-        with trio.CancelScope() as scope:
-            if rng.random() < 0.2:
-                scope.deadline = trio.current_time() + rng.choice((0, 0.0002, 0.001))
-            answer = await self.house.router.contribute(asked)
-        if scope.cancelled_caught:
-            gone.append(asked)
-        elif isinstance(answer, Accepted):
-            self.bank.book(answer)
-            await self._repeat(asked, answer)
-        else:
-            self.bank.seen["refused"] += 1
-
-    async def _repeat(self, asked: ContributionRequest, answer: Accepted) -> None:
-        """A repeat gets the same answer, and nothing more is contributed."""
-        if self.rng.random() < 0.2:
-            again = await self.house.router.contribute(asked)
-            assert replace(answer, is_replay=True) == again
-
-    def _request(self) -> ContributionRequest:
-        rng = self.rng
-        return request(
-            rng.choice(IDS),
-            wager=rng.choice((rng.randint(1, 10**10), 10**8, 10**8, 0)),
-            key=f"key {self._keys}",
-            brand=rng.choice(BRANDS),
-            player_id=rng.choice(PLAYERS),
-            currency=rng.choice(list(MULTIPLIERS)),
-            with_links=rng.random() < 0.8,
-        )
-
-    async def _opt_in_or_pause(self) -> None:
-        rng, shard, instance_id = self.rng, self.house.shard, self.rng.choice(IDS)
-        if rng.random() < 0.2:
-            for status in (Status.PAUSED, Status.ACTIVE):
-                await shard.change_status(instance_id, ChangeStatus(0, status, "", "test"))
-            return
-        opt_in = OptIn(0, rng.choice(BRANDS), rng.choice(PLAYERS), None, True, None, None, rates())
-        reply: Reply[Taken | Rejection | None] = Reply()
-        shard.opt_in(instance_id, opt_in, reply.resolve)
-        await reply.wait()
 
 
 def all_rows(fold: Fold, disk: MemoryRows) -> dict[bytes, bytes]:
@@ -230,7 +105,10 @@ def replayed(log: MemoryLog, disk: MemoryRows, keys: Keys) -> dict[bytes, bytes]
 @settings(derandomize=True, deadline=None, max_examples=120)
 @given(st.integers(0, 2**48))
 async def test_books_of_a_house_balance_and_its_journal_repeats_them(seed: int) -> None:
-    """Money in less money out is in the accounts to the last unit, also after a replay from nothing, byte for byte."""
+    """Money in less money out is in the accounts to the last unit, also after a replay from nothing, byte for byte.
+
+    The oracle works every entry of the journal out again.
+    """
     rng = random.Random(seed)
     log, keys = MemoryLog(), Flushed()
     disk = CrashableRows(log, keys)
@@ -257,14 +135,32 @@ async def test_books_of_a_house_balance_and_its_journal_repeats_them(seed: int) 
                 await house.settled()
                 bank.check()
                 bank.check_winners()
+            if rng.random() < 0.3:
+                await load.decommission()
+                await load.round(5)
+                await house.settled()
+                bank.check()
+        audit = audited(log, load.bets)
         checkpoint = MemoryRows(disk.items.items())
         compare(log, checkpoint.items.items(), keys, alive_since_ms=0)
         live = all_rows(house.fold, disk)
         assert live == replayed(log, MemoryRows(), MemoryKeys())
         assert not any(key.startswith(rows.PROPAGATIONS) for key in live)
         assert_crashes_lose_nothing(rng, log, disk)
-    for what in bank.seen:
+    for what in bank.seen + audit.seen:
         event(what)
+
+
+def audited(log: MemoryLog, bets: Mapping[str, Bet]) -> Audit:
+    """The journal, worked out again by the oracle."""
+    audit = Audit(
+        SeededVault(),
+        lambda brand: RATES_OF_B if brand == "op:b" else rates(),
+        bets.__getitem__,
+    )
+    for seq, data in log.scan(1):
+        audit.read(seq, data)
+    return audit
 
 
 def assert_crashes_lose_nothing(rng: random.Random, log: MemoryLog, disk: CrashableRows) -> None:
@@ -281,27 +177,22 @@ async def test_books_of_a_house_that_restarts_many_times_balance() -> None:
     """Ten lives of one log: what was answered stays, and the books go on from there."""
     rng = random.Random(10)
     entities, log, rounds = catalog(rng), MemoryLog(), Counter[str]()
+    bets: dict[str, Bet] = {}
     with trio.fail_after(TEST_TIMEOUT_S):
         for life in range(10):
             house = House(log, entities, seed=life)
             async with house.running():
                 await house.settled()
-                bank = Bank(house)
-                bank.balance = {
-                    instance_id: cell.state.contributed
-                    + cell.state.operator
-                    + cell.state.deficit
-                    - cell.state.payouts
-                    for instance_id, cell in house.fold.cells.items()
-                }
-                load = Load(house, bank, rng)
-                load._keys = 1_000 * life
+                bank = Bank.of_what_stands(house)
+                load = Load(house, bank, rng, keys=1_000 * life)
                 await load.round(20)
                 await house.settled()
                 bank.check()
                 rounds += bank.rounds
+                bets |= load.bets
             log = house.log.copy()
 
+    audited(log, bets)
     assert rounds.total() > 50
     assert {1} == set(rounds.values())
 
@@ -311,7 +202,7 @@ async def test_books_of_a_journal_that_failed_answer_nobody() -> None:
     log = MemoryLog()
     house = House(
         log,
-        catalog(random.Random(1)),
+        catalog(random.Random(1), ()),
         journal=lambda log: GroupCommit(log, batch_records_max=64),
     )
     answers: list[Accepted | Rejection] = []
@@ -330,4 +221,4 @@ async def test_books_of_a_journal_that_failed_answer_nobody() -> None:
 
     assert failure.group_contains(JournalFailed)
     assert [] == answers
-    assert len(IDS) == log.last_seq  # their births, and nothing else
+    assert 2 * len(IDS) == log.last_seq  # their births and their first seals, and nothing else

@@ -13,7 +13,7 @@ from jackpotd.core.ledger import InvariantViolation
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
-from jackpotd.engine.actor import FENCED
+from jackpotd.engine.decider import FENCED
 from jackpotd.engine.messages import Accepted, Taken
 from jackpotd.engine.recovery import MemoryRows
 from jackpotd.testing.house import House, currencies, instance, links, operator, request
@@ -59,7 +59,7 @@ def quiet_logs() -> None:
 async def test_containment_of_a_core_failure_fences_one_instance_only() -> None:
     """The poisonous instance refuses everything with SYSTEM_ERROR and stages nothing; its neighbours go on."""
     with trio.fail_after(TEST_TIMEOUT_S):
-        house = House(MemoryLog(), catalog(), hits=0)
+        house = House(MemoryLog(), catalog())
         async with house.running():
             break_rules(house, "broken")
             state, born = house.fold.cells["broken"].state, house.log.last_seq
@@ -67,7 +67,7 @@ async def test_containment_of_a_core_failure_fences_one_instance_only() -> None:
             for _ in range(3):
                 assert FENCED == await house.router.contribute(poison)
             pause = ChangeStatus(0, Status.PAUSED, "", "test")
-            assert FENCED == await house.shard.change_status("broken", pause)
+            assert FENCED == await house.shard.operate("broken", pause)
             assert born == house.log.last_seq
             assert state is house.fold.cells["broken"].state
             for target in ("other", "sound"):
@@ -77,7 +77,7 @@ async def test_containment_of_a_core_failure_fences_one_instance_only() -> None:
                 assert [FENCED] * len(answer.outcomes[1:]) == list(answer.outcomes[1:])
         statistics = house.shard.actor_statistics()
         assert ["broken"] == [name for name, each in statistics.items() if each.is_fenced]
-        reborn = House(house.log.copy(), catalog(), hits=0)
+        reborn = House(house.log.copy(), catalog())
         async with reborn.running():
             assert isinstance(await reborn.router.contribute(poison), Accepted)
 

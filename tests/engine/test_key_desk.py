@@ -174,7 +174,7 @@ async def test_keys_of_a_request_refused_as_a_whole_are_free_for_a_waiting_repea
         outcomes.append(await house.router.contribute(asked))
 
     async def change(status: Status) -> None:
-        await house.shard.change_status("alone", ChangeStatus(0, status, "", "test"))
+        await house.shard.operate("alone", ChangeStatus(0, status, "", "test"))
 
     with trio.fail_after(TEST_TIMEOUT_S):
         async with house.running(commits=False) as nursery:
@@ -233,7 +233,7 @@ async def test_keys_move_on_to_the_next_jackpot_when_the_first_stops() -> None:
         async with house.running() as nursery:
             pause = ChangeStatus(0, Status.PAUSED, "", "test")
             # The pause is in the mailbox before the contribution, and the source still resolves to `alone`.
-            nursery.start_soon(house.shard.change_status, "alone", pause)
+            nursery.start_soon(house.shard.operate, "alone", pause)
             await trio.lowlevel.checkpoint()
             answer = await house.router.contribute(asked)
             assert isinstance(answer, Accepted)

@@ -25,6 +25,7 @@ def jackpots(*owners: int) -> list[CatalogEntity]:
         template["contribution_rules"] |= {"opt_in_required": False}
         for pot in template["pots"]:
             pot["max_instantiation_count"] = None
+            pot["pot_types"] = [{"HitRate": {"max_magic_number": 4, "cost_per_attempt": "0.1"}}]
         entities.append(instance(f"j{number}", template))
         entities.append(Placement(instance_id=f"j{number}", worker=worker))
     return entities
@@ -53,6 +54,7 @@ def linked() -> list[CatalogEntity]:
         template["contribution_rules"] |= {"opt_in_required": name == "c"}
         for pot in template["pots"]:
             pot["max_instantiation_count"] = None
+            pot["pot_types"] = [{"HitRate": {"max_magic_number": 4, "cost_per_attempt": "0.1"}}]
         entities.append(instance(name, template))
         entities.append(Placement(instance_id=name, worker=worker))
     return [*entities, links("a", "b", "c", "d"), links("b", "a", "d"), links("d", "b")]

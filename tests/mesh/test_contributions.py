@@ -122,9 +122,9 @@ async def test_a_source_over_three_workers_follows_their_states(directory: Path)
 
             async def switch(name: str, status: Status) -> None:
                 command = ChangeStatus(0, status, "", "test")
-                state = await street.edge.owners.change_status(name, command)
-                assert not isinstance(state, Rejection)
-                assert status is state.status
+                operated = await street.edge.owners.operate(name, command)
+                assert not isinstance(operated, Rejection)
+                assert status is operated.state.status
 
             assert ["j1"] * 3 == await served()
             await switch("j1", Status.PAUSED)
@@ -257,7 +257,7 @@ async def test_reads_and_opt_ins_are_the_owners(directory: Path) -> None:
                 assert [] == await owners.winners("j1", 0, "op:b", 1000)
                 missing = Rejection(Code.JACKPOT_NOT_FOUND, "none")
                 assert missing == await owners.instance("none")
-                assert missing == await owners.change_status(
+                assert missing == await owners.operate(
                     "none", ChangeStatus(0, Status.PAUSED, "", "test")
                 )
 

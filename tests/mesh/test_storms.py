@@ -87,7 +87,7 @@ class Storm:
     async def _switch(self) -> None:
         status = self.rng.choice([Status.PAUSED, Status.ACTIVE])
         command = ChangeStatus(0, status, "", "test")
-        await self.street.edge.owners.change_status(self.rng.choice(NAMES), command)
+        await self.street.edge.owners.operate(self.rng.choice(NAMES), command)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,7 +6,7 @@ from contextlib import suppress
 from jackpotd.core.commands import ChangeStatus, OptIn
 from jackpotd.core.money import SCALE
 from jackpotd.core.state import Status
-from jackpotd.engine.messages import ContributionRequest, OptInMessage, StatusMessage
+from jackpotd.engine.messages import ContributionRequest, OperateMessage, OptInMessage
 from jackpotd.testing.house import instance, request
 from jackpotd.testing.templates import MULTIPLIERS, random_template, rates
 
@@ -75,7 +75,9 @@ class Load:
     def _pause(self) -> None:
         name = self.rng.choice(NAMES)
         for status in (Status.PAUSED, Status.ACTIVE):
-            self.hood.post(name, StatusMessage(ChangeStatus(0, status, "", "test"), lambda _: None))
+            self.hood.post(
+                name, OperateMessage(ChangeStatus(0, status, "", "test"), lambda _: None)
+            )
 
     async def move_somewhere(self) -> None:
         """Moves a random instance; a worker may be down, and the move then goes on when it is back."""

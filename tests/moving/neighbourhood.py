@@ -18,12 +18,13 @@ from jackpotd.engine.messages import (
     Accepted,
     ContributeMessage,
     ContributionRequest,
+    OperateMessage,
     OptInMessage,
-    StatusMessage,
 )
 from jackpotd.engine.moving import holdings
 from jackpotd.testing.house import SeededEntropy, StepClock
 from jackpotd.testing.templates import rates
+from jackpotd.testing.vault import SeededVault
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry, compile_document
 
@@ -59,7 +60,8 @@ class Neighbourhood:
         self.places = {name: at % count for at, name in enumerate(self.entries)}
         self.clock = StepClock()
         self.seed = seed
-        self.entropy = SeededEntropy(seed, hits=0.25)
+        self.entropy = SeededEntropy(seed)
+        self.vault = SeededVault(seed)
         self.transaction_rows_max = transaction_rows_max
         self.workers: dict[int, Worker] = {}
         self.answers: dict[str, Accepted] = {}
@@ -175,7 +177,7 @@ class Neighbourhood:
         return self.workers.get(self.places[instance_id])
 
     def post(
-        self, instance_id: str, message: ContributeMessage | OptInMessage | StatusMessage
+        self, instance_id: str, message: ContributeMessage | OptInMessage | OperateMessage
     ) -> None:
         """To the owner of an instance, if it is there."""
         worker = self.home(instance_id)

@@ -17,8 +17,8 @@ from jackpotd.engine.giving import Giver
 from jackpotd.engine.messages import (
     ContributeMessage,
     LinkMessage,
+    OperateMessage,
     OptInMessage,
-    StatusMessage,
 )
 from jackpotd.engine.moving import MoveRefused
 from jackpotd.engine.ports import Read
@@ -32,6 +32,13 @@ from .linking import Links
 
 if TYPE_CHECKING:
     from .neighbourhood import Neighbourhood
+
+
+class Unalarmed:
+    """No template of these tests has windows."""
+
+    def set(self, instance_id: str, when_ms: int | None) -> None:
+        assert when_ms is None, instance_id
 
 
 class WorkerGone(Exception):
@@ -121,6 +128,8 @@ class Worker:
             journal=self.journal,
             clock=self.hood.clock,
             entropy=self.hood.entropy,
+            vault=self.hood.vault,
+            alarms=Unalarmed(),
             propagation=self.links,
             mailbox_length_max=1000,
         )
@@ -167,7 +176,7 @@ class Worker:
     def opt_in(self, instance_id: str, message: OptInMessage) -> None:
         self.hood.post(instance_id, message)
 
-    def change_status(self, instance_id: str, message: StatusMessage) -> None:
+    def operate(self, instance_id: str, message: OperateMessage) -> None:
         self.hood.post(instance_id, message)
 
     def used(self, digest: bytes) -> tuple[int, Read] | None:

@@ -193,6 +193,7 @@ def test_paths_lie_in_the_directory_and_apart(tmp_path: Path) -> None:
         data.worker(0).rows,
         data.worker(0).keys,
         data.token_secret,
+        data.vault_key,
         tmp_path / "lock",
     ]
     names = [
@@ -201,6 +202,7 @@ def test_paths_lie_in_the_directory_and_apart(tmp_path: Path) -> None:
         "worker-0/rows",
         "worker-0/keys",
         "token.secret",
+        "vault.key",
         "lock",
     ]
     assert names == [os.fspath(place.relative_to(tmp_path)) for place in places]

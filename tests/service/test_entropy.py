@@ -1,4 +1,4 @@
-"""Randomness: UUIDs that are UUIDs, draws within their range, and no byte used twice."""
+"""Identifiers: UUIDs that are UUIDs, and no byte used twice."""
 
 import os
 import re
@@ -8,7 +8,6 @@ from operator import and_, or_
 
 import pytest
 
-from jackpotd.service import entropy
 from jackpotd.service.entropy import SystemEntropy
 
 EVERY_BIT = (1 << 128) - 1
@@ -60,51 +59,29 @@ def test_uuid_all_other_bits_are_random() -> None:
     assert 4 << 76 | 0b10 << 62 == reduce(and_, numbers)
 
 
-def test_uuid_and_draws_do_not_repeat() -> None:
+def test_uuid_does_not_repeat() -> None:
     """Tens of thousands, over many blocks and from two sources, are all different."""
     one, other = SystemEntropy(), SystemEntropy()
     ids = [source.uuid() for _ in range(10_000) for source in (one, other)]
     assert len(ids) == len(set(ids))
-    numbers = [
-        number for _ in range(5_000) for source in (one, other) for number in source.draws(3)
-    ]
-    assert len(numbers) == len(set(numbers))
 
 
-def test_draws_are_64_bits_wide() -> None:
-    """A draw is from 0 to 2^64 - 1, and each of its bits is used."""
-    numbers = [number for _ in range(250) for number in SystemEntropy().draws(4)]
-    assert all(0 <= number < 1 << 64 for number in numbers)
-    assert (1 << 64) - 1 == reduce(or_, numbers)
-    assert reduce(and_, numbers) == 0
-
-
-@pytest.mark.parametrize("count", [0, 1, 3, 1_023, 1_024, 1_025, 5_000])
-def test_draws_gives_as_many_as_asked(count: int) -> None:
-    """However many are asked for at once, more than a block too, so many come."""
-    assert count == len(SystemEntropy().draws(count))
-    assert entropy._BLOCK_BYTES == 8 * 1_024
-
-
-def test_draws_and_uuids_use_every_byte_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is asked in whatever order, no part of the system's randomness is given twice."""
+def test_uuid_uses_every_byte_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No part of the system's randomness is given twice, and none is left out."""
     source = CountingSource(monkeypatch)
     draw = SystemEntropy()
-    seen: list[int] = []
-    for turn in range(800):
-        seen.extend([number >> 32 for number in draw.draws(turn % 7)])
-        seen.extend(counts_in(draw.uuid()))
-    assert 2 * 1_024 < source.given < 1 << 16
-    assert len(seen) == len(set(seen))
-    assert set() == set(seen) - set(range(source.given))
+    seen = [count for _ in range(2_048) for count in counts_in(draw.uuid())]
+    assert list(range(4_096)) == seen
+    assert source.given == 4_096
 
 
-def test_draws_ask_the_system_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One call of the system serves hundreds of draws; none is made before the first."""
+def test_uuid_asks_the_system_once_for_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call of the system serves hundreds; none is made before the first."""
     source = CountingSource(monkeypatch)
     draw = SystemEntropy()
     assert source.given == 0
-    assert list(range(1_024)) == [draw.draws(1)[0] >> 32 for _ in range(1_024)]
+    for _ in range(512):
+        draw.uuid()
     assert source.given == 1_024
-    assert [1_024, 1_025] == [number >> 32 for number in draw.draws(2)]
+    draw.uuid()
     assert source.given == 2_048

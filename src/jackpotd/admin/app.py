@@ -2,45 +2,27 @@
 
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
 from quart_trio import QuartTrio
 
 from jackpotd.admin.accounts import Accounts
-from jackpotd.admin.context import AdminContext
+from jackpotd.admin.administration import Administration
 from jackpotd.admin.currencies import CurrencyTables
-from jackpotd.admin.instances import Instances
+from jackpotd.admin.instance_routes import approval_routes, instance_routes, operating_routes
 from jackpotd.admin.operators import Operators
+from jackpotd.admin.queries import WRITE_ERRORS, ListQuery, TemplateQuery
 from jackpotd.admin.sources import Sources
 from jackpotd.admin.templates import Templates
 from jackpotd.edge.public import public_routes
 from jackpotd.edge.sessions import Sessions
 from jackpotd.edge.shell import Route, Shell, build_app
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire.admin_instances import ApprovalAnswer, InstanceState, InstantiateDoc
 from jackpotd.wire.gateway_messages import CurrenciesAnswer, SourceAnswer
 from jackpotd.wire.template import TemplateDoc
 
-_WRITE_ERRORS = (400, 401, 403, 404, 409, 413, 415)
-
-
-class ListQuery(Struct, frozen=True):
-    owner_id: str | None = None
-    name: str | None = None
-    sort_field: str | None = None
-    sort_direction: int | None = None
-    page: int | None = None
-    limit: int | None = None
-
-
-class InstancesQuery(ListQuery, frozen=True):
-    status: str | None = None
-
-
-class TemplateQuery(Struct, frozen=True):
-    owner_id: str | None = None
-
 
 def build_admin(
-    context: AdminContext,
+    administration: Administration,
     sessions: Sessions,
     shell: Shell,
     *,
@@ -49,15 +31,18 @@ def build_admin(
     is_loopback: bool,
 ) -> QuartTrio:
     """The admin listener's application."""
+    accounts = Accounts(administration.context, sessions, is_loopback=is_loopback)
     return build_app(
         shell,
         [
-            *_account_routes(Accounts(context, sessions, is_loopback=is_loopback)),
-            *_operator_routes(Operators(context)),
-            *_source_routes(Sources(context)),
-            *_currency_routes(CurrencyTables(context)),
-            *_template_routes(Templates(context)),
-            *_instance_routes(Instances(context)),
+            *_account_routes(accounts),
+            *_operator_routes(administration.operators),
+            *_source_routes(administration.sources),
+            *_currency_routes(administration.currencies),
+            *_template_routes(administration.templates),
+            *instance_routes(administration.instances),
+            *operating_routes(administration),
+            *approval_routes(administration.approvals),
             *public_routes(is_healthy, metrics),
         ],
     )
@@ -96,7 +81,7 @@ def _account_routes(accounts: Accounts) -> list[Route]:
             wire.AccountDoc,
             wire.AccountAnswer,
             201,
-            errors=_WRITE_ERRORS,
+            errors=WRITE_ERRORS,
         ),
         Route(
             "PUT",
@@ -105,7 +90,7 @@ def _account_routes(accounts: Accounts) -> list[Route]:
             section,
             wire.AccountChangeDoc,
             wire.AccountAnswer,
-            errors=_WRITE_ERRORS,
+            errors=WRITE_ERRORS,
         ),
     ]
 
@@ -115,7 +100,7 @@ def _operator_routes(operators: Operators) -> list[Route]:
     one = f"{base}/<operator_id>"
     shown, listed = wire.OperatorAnswer, list[wire.OperatorAnswer]
     named, batch, changed = list[wire.NamedDoc], wire.BatchAnswer, wire.ChangeDoc
-    errors = _WRITE_ERRORS
+    errors = WRITE_ERRORS
     return [
         Route("GET", base, operators.listing, section, None, listed, query=ListQuery),
         Route("POST", base, operators.put_many, section, named, batch, errors=errors),
@@ -136,7 +121,7 @@ def _operator_routes(operators: Operators) -> list[Route]:
 
 def _source_routes(sources: Sources) -> list[Route]:
     base, section, batch = "/config/sources", "Sources", wire.BatchAnswer
-    listed, errors = list[SourceAnswer], _WRITE_ERRORS
+    listed, errors = list[SourceAnswer], WRITE_ERRORS
     return [
         Route("GET", base, sources.listing, section, None, listed, query=ListQuery),
         Route("POST", base, sources.put_many, section, list[wire.SourceDoc], batch, errors=errors),
@@ -168,13 +153,13 @@ def _currency_routes(tables: CurrencyTables) -> list[Route]:
     return [
         Route("GET", base, tables.listing, section, None, listed, query=ListQuery),
         Route("GET", one, tables.get, section, None, shown),
-        Route("PUT", one, tables.put, section, wire.CurrenciesDoc, shown, errors=_WRITE_ERRORS),
+        Route("PUT", one, tables.put, section, wire.CurrenciesDoc, shown, errors=WRITE_ERRORS),
     ]
 
 
 def _template_routes(templates: Templates) -> list[Route]:
     base, section, shown = "/templates", "Templates", TemplateDoc
-    one, errors = f"{base}/<template_id>", _WRITE_ERRORS
+    one, errors = f"{base}/<template_id>", WRITE_ERRORS
     listed = list[TemplateDoc]
     return [
         Route("GET", base, templates.listing, section, None, listed, query=ListQuery),
@@ -189,39 +174,16 @@ def _template_routes(templates: Templates) -> list[Route]:
             shown,
             query=TemplateQuery,
             errors=errors,
+            accepted=ApprovalAnswer,
         ),
         Route(
             "POST",
             f"{base}/instantiate",
             templates.instantiate,
             section,
-            wire.InstantiateDoc,
-            wire.InstanceState,
+            InstantiateDoc,
+            InstanceState,
             201,
             errors=errors,
         ),
-    ]
-
-
-def _instance_routes(instances: Instances) -> list[Route]:
-    base, section, shown = "/instances", "Instances", wire.InstanceState
-    one, errors = f"{base}/<instance_id>", _WRITE_ERRORS
-    links, listed = f"{one}/links", list[wire.InstanceState]
-    return [
-        Route("GET", base, instances.listing, section, None, listed, query=InstancesQuery),
-        Route("GET", one, instances.get, section, None, shown),
-        Route(
-            "PUT",
-            f"{one}/status",
-            instances.put_status,
-            section,
-            wire.StatusDoc,
-            shown,
-            errors=errors,
-        ),
-        Route("GET", links, instances.get_links, section, None, wire.LinksDoc),
-        Route(
-            "PUT", links, instances.put_links, section, wire.LinksDoc, wire.LinksDoc, errors=errors
-        ),
-        Route("DELETE", links, instances.delete_links, section, None, wire.LinksDoc),
     ]

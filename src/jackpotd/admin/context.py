@@ -6,11 +6,15 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from jackpotd.core import operating
+from jackpotd.core.commands import OperatorCommand
+from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance
 from jackpotd.edge.exchange import Incoming, json_body, refused_by
 from jackpotd.edge.guard import Guard, forbidden, require_reach
 from jackpotd.engine.catalog import Catalog, CatalogOwner, Change
+from jackpotd.engine.messages import Operated
 from jackpotd.engine.owners import Owners
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec
@@ -21,6 +25,8 @@ T = TypeVar("T")
 
 KEY_RETENTION_MS = 7 * 86_400_000
 """How long keys live where nothing else was set."""
+APPROVAL_LIFETIME_MS = 86_400_000
+"""How long a request waits for a second person where nothing else was set."""
 
 
 class AdminContext(Struct, frozen=True):
@@ -33,6 +39,8 @@ class AdminContext(Struct, frozen=True):
     new_id: Callable[[], str]
     list_limit_max: int
     key_retention_ms: int = KEY_RETENTION_MS
+    four_eyes: bool = False
+    approval_lifetime_ms: int = APPROVAL_LIFETIME_MS
 
     @property
     def catalog(self) -> Catalog:
@@ -49,7 +57,11 @@ class AdminContext(Struct, frozen=True):
 
     async def change(self, principal: Principal, change: Change) -> None:
         """Writes to the catalog; returns when it is durable and everybody sees it."""
-        refused = await self.owner.change(principal.username, change)
+        await self.change_by(principal.username, change)
+
+    async def change_by(self, by: str, change: Change) -> None:
+        """The same, for whoever answers for it."""
+        refused = await self.owner.change(by, change)
         if refused is not None:
             raise refused_by(refused)
 
@@ -75,6 +87,22 @@ class AdminContext(Struct, frozen=True):
         if isinstance(state, Rejection):
             raise refused_by(state)
         return state
+
+
+async def operated(owners: Owners, instance_id: str, command: OperatorCommand) -> Operated:
+    """What a command has done to an instance; a refusal of its owner is raised."""
+    outcome = await owners.operate(instance_id, command)
+    if isinstance(outcome, Rejection):
+        raise refused_by(outcome)
+    return outcome
+
+
+def previewed(state: Instance, command: OperatorCommand) -> list[InstanceEvent]:
+    """What a command would do to an instance as it stands; a refusal is raised. Nothing happens."""
+    events = operating.decide(state, command)
+    if isinstance(events, Rejection):
+        raise refused_by(events)
+    return events
 
 
 def not_found(what: str) -> RequestRefused:

@@ -1,18 +1,18 @@
 """Instances: list, get, change of state, links (contract §8)."""
 
-from jackpotd.admin.context import AdminContext
-from jackpotd.core import ledger
+from jackpotd.admin.approvals import Approvals, Asked
+from jackpotd.admin.context import AdminContext, operated, previewed
+from jackpotd.admin.instance_answers import instance_answer
 from jackpotd.core.commands import ChangeStatus
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import Instance, Status
+from jackpotd.core.state import Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, page_of, refused_by
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Principal, Resource
-from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import admin_instances as wire
 from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import CatalogEntity, Links
 from jackpotd.wire.errors import RequestRefused, invalid
-from jackpotd.wire.rendering import contribution_type
 
 _STATUS = codec.decoder(wire.StatusDoc)
 _LINKS = codec.decoder(wire.LinksDoc)
@@ -21,8 +21,10 @@ _LINKS = codec.decoder(wire.LinksDoc)
 class Instances:
     """The handlers of `/instances`."""
 
-    def __init__(self, context: AdminContext) -> None:
+    def __init__(self, context: AdminContext, approvals: Approvals) -> None:
         self._context = context
+        self._approvals = approvals
+        approvals.register("termination", self._terminated)
 
     async def listing(self, request: Incoming) -> Outgoing:
         """List the instances that this account owns."""
@@ -59,17 +61,25 @@ class Instances:
         """Start, pause, resume or terminate an instance; other changes are 409 INVALID_STATE."""
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_STATUS, request)
-        instance_id = self._context.entry(principal, request.path["instance_id"]).instance_id
-        command = ChangeStatus(
-            at_ms=0,
-            status=Status(document.status),
-            reason=document.reason,
-            by=principal.username,
+        entry = self._context.entry(principal, request.path["instance_id"])
+        if Status(document.status) is not Status.TERMINATED:
+            return await self._put(Asked(request.path, request.body, principal.username))
+        state = await self._context.instance(principal, entry.instance_id)
+        previewed(state, _command(document, principal.username))
+        return await self._approvals.ask(
+            principal, "termination", entry.owner_id, request.path, request.body
         )
-        outcome = await self._context.owners.change_status(instance_id, command)
-        if isinstance(outcome, Rejection):
-            raise refused_by(outcome)
-        return answer(instance_answer(self._context.catalog, outcome))
+
+    async def _terminated(self, asked: Asked) -> Outgoing:
+        state = await self._context.owners.instance(asked.path["instance_id"])
+        if asked.id and not isinstance(state, Rejection) and state.status is Status.TERMINATED:
+            return answer(instance_answer(self._context.catalog, state))
+        return await self._put(asked)
+
+    async def _put(self, asked: Asked) -> Outgoing:
+        command = _command(codec.decode(_STATUS, asked.body), asked.by)
+        done = await operated(self._context.owners, asked.path["instance_id"], command)
+        return answer(instance_answer(self._context.catalog, done.state))
 
     async def get_links(self, request: Incoming) -> Outgoing:
         """Get the instances that receive when this one does."""
@@ -116,44 +126,5 @@ class Instances:
         return wire.LinksDoc(linked_instances=list(linked))
 
 
-def instance_answer(catalog: Catalog, state: Instance) -> wire.InstanceState:
-    """An instance as the admin listener shows it."""
-    definition, rules = state.definition, state.rules
-    return wire.InstanceState(
-        id=definition.instance_id,
-        name=definition.name,
-        owner_id=definition.owner_id,
-        template_id=definition.template_id,
-        template_owner_id=definition.template_owner_id,
-        jackpot_type="Jackpot",
-        currency=rules.currency,
-        status=state.status,
-        instance_version=state.version,
-        opt_in_required=rules.opt_in_required,
-        contribution_type=contribution_type(rules.contribution),
-        allowed_brands=sorted(rules.allowed_brands),
-        allowed_sources=sorted(set(catalog.sources_of(definition.instance_id))),
-        linked_instances=list(catalog.links.get(definition.instance_id, ())),
-        pots=_pots(state),
-        contribution_count=state.contributions,
-        ledger={name: codec.amount(units) for name, units in ledger.accounts(state).items()},
-        created_timestamp=definition.created_ms,
-        last_updated=state.updated_ms,
-    )
-
-
-def _pots(state: Instance) -> list[wire.PotState]:
-    return [
-        wire.PotState(
-            id=rules.id,
-            is_progressive=rules.is_progressive,
-            current_value=codec.amount(pot.value),
-            seed_reserve=codec.amount(pot.reserve),
-            instance_count=pot.cycle,
-            max_instantiation_count=rules.cycles_max,
-            is_open=pot.is_open,
-            hits=pot.hits,
-            wins=codec.amount(pot.paid),
-        )
-        for rules, pot in zip(state.rules.pots, state.pots, strict=True)
-    ]
+def _command(document: wire.StatusDoc, by: str) -> ChangeStatus:
+    return ChangeStatus(at_ms=0, status=Status(document.status), reason=document.reason, by=by)

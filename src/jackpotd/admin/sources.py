@@ -113,7 +113,7 @@ class Sources:
                     failed.append(source_id)
                 else:
                     success.append(source_id)
-                    put.append(_remembering(source, remapped, now_ms, expired_ms))
+                    put.append(remembering(source, remapped, now_ms, expired_ms))
             return put
 
         await self._context.owner.change(by, change)
@@ -137,7 +137,7 @@ def _unassigned(source: Source, instance_id: str) -> Source | None:
     return msgspec.structs.replace(source, jackpots=left)
 
 
-def _remembering(before: Source, after: Source, now_ms: int, expired_ms: int) -> Source:
+def remembering(before: Source, after: Source, now_ms: int, expired_ms: int) -> Source:
     """The source with what it was mapped to until now; keys of longer ago do not live any more."""
     mapped = {jackpot.instance_id for jackpot in after.jackpots}
     removed = {known.instance_id: known.removed_ms for known in before.former}

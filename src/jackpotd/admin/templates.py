@@ -5,15 +5,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from jackpotd.admin.approvals import Approvals, Asked
 from jackpotd.admin.context import AdminContext, conflict, not_found
-from jackpotd.admin.instances import instance_answer
+from jackpotd.admin.instance_answers import instance_answer
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of, refused_by
 from jackpotd.edge.guard import forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
 from jackpotd.identity.principal import Principal, Resource
-from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import admin_instances as wire
 from jackpotd.wire import codec
 from jackpotd.wire import template as template_wire
 from jackpotd.wire.catalog_records import (
@@ -31,8 +32,10 @@ _INSTANTIATE = codec.decoder(wire.InstantiateDoc)
 class Templates:
     """The handlers of `/templates`."""
 
-    def __init__(self, context: AdminContext) -> None:
+    def __init__(self, context: AdminContext, approvals: Approvals) -> None:
         self._context = context
+        self._approvals = approvals
+        approvals.register("publish", self._published)
 
     async def listing(self, request: Incoming) -> Outgoing:
         """List the templates that this account reaches."""
@@ -114,15 +117,24 @@ class Templates:
         """Publish a template, so that it can be instantiated; it never changes from then on."""
         principal = self._context.writer(request, Resource.TEMPLATES)
         template = self._template(principal, request)
-        at = (template.owner_id, template.id)
+        if template.published:
+            raise refused_by(_published_already(template))
+        # Rules may have become stricter since it was stored.
+        document = template_wire.DECODER.decode(template.document)
+        template_wire.compile_rules(document, self._context.catalog.brands_of(template.owner_id))
+        path = {"template_id": template.id, "owner_id": template.owner_id}
+        return await self._approvals.ask(principal, "publish", template.owner_id, path, codec.NULL)
+
+    async def _published(self, asked: Asked) -> Outgoing:
+        at = (asked.path["owner_id"], asked.path["template_id"])
 
         def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
             known = catalog.templates[at]
             if known.published:
-                return conflict(f"template {known.id} is published already")
+                return [] if asked.id else _published_already(known)
             return [msgspec.structs.replace(known, published=True)]
 
-        await self._context.change(principal, change)
+        await self._context.change_by(asked.by, change)
         return answer(_shown(self._context.catalog.templates[at]).document)
 
     async def instantiate(self, request: Incoming) -> Outgoing:
@@ -144,7 +156,7 @@ class Templates:
 
         def change(catalog: Catalog) -> list[CatalogEntity] | Rejection:
             if not catalog.templates[template.owner_id, template.id].published:
-                return conflict(f"template {template.id} is not published")
+                return not_published(template)
             linked = document.linked_instance
             links: list[CatalogEntity] = (
                 [Links(instance_id=entry.instance_id, linked=(linked,))] if linked else []
@@ -160,20 +172,42 @@ class Templates:
     def _entry(
         self, principal: Principal, document: wire.InstantiateDoc, template: Template
     ) -> InstanceEntry:
-        brands = self._context.catalog.brands_of(template.owner_id)
-        rules = compile_document(template.document, brands)
-        return InstanceEntry(
-            instance_id=self._context.new_id(),
+        return new_entry(
+            self._context,
+            template,
             name=document.instance_name,
-            owner_id=document.instance_owner_id,
-            template_id=template.id,
-            template_owner_id=template.owner_id,
-            document=template.document,
-            brands=tuple(sorted(rules.allowed_brands)),
+            owner=document.instance_owner_id,
             status=Status(document.status),
-            created_ms=self._context.clock(),
             by=principal.username,
         )
+
+
+def new_entry(
+    context: AdminContext, template: Template, *, name: str, owner: str, status: Status, by: str
+) -> InstanceEntry:
+    """A new instance of a template, as the catalog has it."""
+    brands = context.catalog.brands_of(template.owner_id)
+    rules = compile_document(template.document, brands)
+    return InstanceEntry(
+        instance_id=context.new_id(),
+        name=name,
+        owner_id=owner,
+        template_id=template.id,
+        template_owner_id=template.owner_id,
+        document=template.document,
+        brands=tuple(sorted(rules.allowed_brands)),
+        status=status,
+        created_ms=context.clock(),
+        by=by,
+    )
+
+
+def not_published(template: Template) -> Rejection:
+    return conflict(f"template {template.id} is not published")
+
+
+def _published_already(template: Template) -> Rejection:
+    return conflict(f"template {template.id} is published already")
 
 
 class _Shown(Struct, frozen=True):

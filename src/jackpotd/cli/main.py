@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from jackpotd import __version__
+from jackpotd.cli.fairness import fairness
+from jackpotd.cli.simulate_command import simulate
 from jackpotd.service.configuration import ConfigurationError, load_settings
 from jackpotd.service.settings import Settings
 
@@ -36,6 +38,10 @@ def settings_of(config: Path | None, data_dir: Path | None, **service: object) -
 @click.version_option(__version__, prog_name="jackpotd")
 def main() -> None:
     """The jackpot platform that casinos run their shared pots on."""
+
+
+main.add_command(simulate)
+main.add_command(fairness)
 
 
 @main.command()

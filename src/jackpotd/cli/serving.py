@@ -19,11 +19,13 @@ from jackpotd.service.listeners import ListenerError
 from jackpotd.service.settings import Settings
 from jackpotd.service.supervisor import WorkerLost
 from jackpotd.service.telemetry import configure_logs
+from jackpotd.service.vault import KeyDamaged
 from jackpotd.service.worker import run_worker
 from jackpotd.service.worker_process import bind_to
 
 EXPECTED = (
     DataDirectoryError,
+    KeyDamaged,
     KeyIndexDamaged,
     ListenerError,
     LogError,

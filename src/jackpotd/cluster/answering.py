@@ -4,9 +4,10 @@ from functools import partial
 
 from jackpotd.cluster.catalog import CatalogCopy
 from jackpotd.cluster.sketches import Sketches
-from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.commands import OptIn
+from jackpotd.core.events import StatusChanged
 from jackpotd.core.rejections import Rejection
-from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Status
+from jackpotd.core.state import UNKNOWN_PLAYER
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.cells import row_of
 from jackpotd.engine.messages import MOVED, Taken
@@ -15,7 +16,7 @@ from jackpotd.engine.owners import LocalOwners
 from jackpotd.engine.shard import Shard
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import mesh_messages as wire
-from jackpotd.wire import rows
+from jackpotd.wire import operator_commands, records, rows
 
 
 class Answering:
@@ -32,7 +33,7 @@ class Answering:
         mesh.handle_slowly(wire.AskInstances, self._instances)
         mesh.handle_slowly(wire.AskStanding, self._standing)
         mesh.handle_slowly(wire.AskWinners, self._winners)
-        mesh.handle_slowly(wire.AskStatus, self._status)
+        mesh.handle_slowly(wire.AskOperate, self._operate)
         mesh.handle_slowly(wire.GiveBirth, self._birth)
         mesh.handle(wire.AskOptIn, self._opt_in)
 
@@ -62,22 +63,20 @@ class Answering:
         )
         return _refused(found) if isinstance(found, Rejection) else wire.Winners(tuple(found))
 
-    async def _status(self, _peer: int, message: wire.AskStatus) -> wire.Message:
-        command = ChangeStatus(
-            at_ms=0, status=Status(message.status), reason=message.reason, by=message.by
-        )
-        outcome = await self._owners.change_status(message.instance_id, command)
-        return await self._told(outcome)
-
-    async def _told(self, outcome: Instance | Rejection) -> wire.Message:
-        """The outcome of a change, once every worker has heard of it."""
+    async def _operate(self, _peer: int, message: wire.AskOperate) -> wire.Message:
+        """What a person's command did, once every worker has heard of the status that the instance has now."""
+        command = operator_commands.decode(message.kind, message.command)
+        outcome = await self._owners.operate(message.instance_id, command)
         if isinstance(outcome, Rejection):
             return _refused(outcome)
-        instance_id = outcome.definition.instance_id
-        row = self._row(instance_id)
-        await self._sketches.told([instance_id])
+        events = wire.encode_events(records.from_events(outcome.events))
+        row = self._row(message.instance_id)
+        if not row:
+            return _refused(MOVED)
+        if any(isinstance(event, StatusChanged) for event in outcome.events):
+            await self._sketches.told([message.instance_id])
         await self._shard.durable()
-        return wire.Instances((row,)) if row else _refused(MOVED)
+        return wire.Operated(row, events)
 
     async def _birth(self, _peer: int, message: wire.GiveBirth) -> wire.Message:
         await self._copy.seen(message.version)

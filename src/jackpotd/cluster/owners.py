@@ -2,25 +2,29 @@
 
 from collections.abc import Callable
 
-from jackpotd.cluster.answers import NOT_THERE, refusal_of
+from jackpotd.cluster.answers import LOST, NOT_THERE, refusal_of
 from jackpotd.cluster.contributions import ask_opt_in
-from jackpotd.core.commands import ChangeStatus, OptIn
-from jackpotd.core.rejections import Rejection
+from jackpotd.core.commands import OperatorCommand, OptIn
+from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Status
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.cells import instance_of
-from jackpotd.engine.messages import OptInAnswer
+from jackpotd.engine.messages import Operated, OptInAnswer
 from jackpotd.engine.overlay import player_cell
 from jackpotd.engine.owners import LocalOwners, not_found
 from jackpotd.engine.places import Definitions
 from jackpotd.mesh.link import Unreached
 from jackpotd.mesh.mesh import Mesh
 from jackpotd.wire import mesh_messages as wire
-from jackpotd.wire import rows
+from jackpotd.wire import operator_commands, records, rows
 from jackpotd.wire.catalog_records import InstanceEntry
 from jackpotd.wire.rows import WinnerRow
 
 INSTANCES_PER_QUESTION_MAX = 256
+UNCERTAIN = Rejection(
+    Code.OVERLOADED,
+    "the connection to the worker of this jackpot broke: look at the jackpot before asking again",
+)
 
 
 class RemoteOwners:
@@ -126,12 +130,18 @@ class RemoteOwners:
             raise TypeError(f"{type(answer).__name__} are no winners")
         return list(answer.rows)
 
-    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+    async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         local = self._local(instance_id)
         if local is not None:
-            return await local.change_status(instance_id, command)
-        message = wire.AskStatus(instance_id, command.status, command.reason, command.by)
-        return self._only(await self._ask(instance_id, message), instance_id)
+            return await local.operate(instance_id, command)
+        message = wire.AskOperate(instance_id, *operator_commands.encode(command))
+        answer = await self._ask(instance_id, message)
+        if isinstance(answer, Rejection):
+            return UNCERTAIN if answer is LOST else answer
+        if not isinstance(answer, wire.Operated):
+            raise TypeError(f"{type(answer).__name__} is no outcome of a command")
+        events = tuple(records.to_events(wire.decode_events(answer.events)))
+        return Operated(self._instance(instance_id, answer.row), events)
 
     async def create(self, entry: InstanceEntry) -> Instance | Rejection:
         local = self._local(entry.instance_id)

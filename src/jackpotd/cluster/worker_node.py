@@ -19,8 +19,8 @@ from jackpotd.engine.messages import (
     MOVED,
     ContributeMessage,
     LinkMessage,
+    OperateMessage,
     OptInMessage,
-    StatusMessage,
 )
 from jackpotd.engine.owners import LocalOwners
 from jackpotd.engine.places import Definitions, Places
@@ -140,6 +140,6 @@ class Parked:
         node = self._where(instance_id)
         ask_opt_in(self._mesh, node, instance_id, message.command, message.answer)
 
-    def change_status(self, instance_id: str, message: StatusMessage) -> None:  # noqa: ARG002 - the port's shape
+    def operate(self, instance_id: str, message: OperateMessage) -> None:  # noqa: ARG002 - the port's shape
         """Nobody here has the new state; the person who asked may look, and ask again."""
         message.answer(MOVED)

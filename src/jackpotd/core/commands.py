@@ -1,10 +1,35 @@
-"""What the core may be asked, stamped with time and entropy by the caller; it reads neither itself."""
+"""What the core may be asked, stamped with time and secrets by the caller; it reads neither itself."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import Struct
 
-from jackpotd.core.state import Status
+from jackpotd.core.fairness import PotStream
+from jackpotd.core.rules import Rules
+from jackpotd.core.state import Contributor, LastSeen, PendingChange, Status, Transfer
+
+Streams = tuple[PotStream | None, ...]
+"""For each pot what its secret decides; None for a closed pot."""
+
+
+class Crowd(Protocol):
+    """The players of an instance by when they contributed last, as they stood before the command.
+
+    Ordered by the number of their last contribution: that order is the same for everybody who counts again.
+    """
+
+    def active(self, since_ms: int) -> int:
+        """How many contributed at or after this time."""
+        ...
+
+    def at(self, since_ms: int, place: int) -> tuple[str, str]:
+        """Brand and id of one of those, by place from 0."""
+        ...
+
+    def seen(self, brand: str, player_id: str) -> LastSeen | None:
+        """A player's last contribution, if there was one."""
+        ...
 
 
 class Bet(Struct, frozen=True, gc=False, array_like=True):
@@ -28,17 +53,123 @@ class Bet(Struct, frozen=True, gc=False, array_like=True):
 class Contribute(Struct, frozen=True, gc=False):
     """One contribution to one instance.
 
-    `rates` are the brand's multipliers to its base currency, as units; `draws` are 64-bit random numbers, one for each
-    tipping point of the rules in order. `can_debit` says whether the brand has a wallet that the player's part can be
-    taken from.
+    `rates` are the brand's multipliers to its base currency, as units. `can_debit` says whether the brand has a wallet
+    that the player's part can be taken from. `crowd` is needed where a community is paid.
     """
 
     at_ms: int
     round_id: str
-    draws: tuple[int, ...]
+    streams: Streams
     bet: Bet
     rates: Mapping[str, int]
     can_debit: bool = True
+    crowd: Crowd | None = None
+
+
+class EndWindows(Struct, frozen=True):
+    """Time has passed: windows that are over end, and their fallbacks are drawn; `round_ids`, one for each pot."""
+
+    at_ms: int
+    round_ids: tuple[str, ...]
+    streams: Streams
+    crowd: Crowd | None = None
+
+
+class Trigger(Struct, frozen=True):
+    """A person says that a pot's external trigger has come, for this player."""
+
+    at_ms: int
+    round_id: str
+    pot_id: str
+    winner: Contributor
+    reference_id: str
+    by: str
+    reason: str
+    streams: Streams
+    crowd: Crowd | None = None
+
+
+class DecideHeldWin(Struct, frozen=True):
+    """A person releases or rejects a withheld win; with an id it is done once, however often it is asked for."""
+
+    at_ms: int
+    round_id: str
+    pot_id: str
+    release: bool
+    by: str
+    reason: str
+    id: str = ""
+
+
+class Boost(Struct, frozen=True):
+    """The operator adds to a pot's buffer for reseeds."""
+
+    at_ms: int
+    pot_id: str
+    amount_units: int
+    by: str
+    reason: str
+
+
+class Adjust(Struct, frozen=True):
+    """A person corrects a pot's value, up or down; with an id it is done once, however often it is asked for."""
+
+    at_ms: int
+    pot_id: str
+    amount_units: int
+    by: str
+    reason: str
+    id: str = ""
+
+
+class AskChange(Struct, frozen=True):
+    """New parameters, checked by the caller: each part waits for its pot's next win, or (pot None) for any."""
+
+    at_ms: int
+    parts: tuple[PendingChange, ...]
+    before: bytes
+
+
+class ApplyChanges(Struct, frozen=True):
+    """Pending parameters whose win has come: (id, new document, rules); an empty document drops the change."""
+
+    at_ms: int
+    changed: tuple[tuple[str, bytes, Rules | None], ...]
+
+
+class SendTransfers(Struct, frozen=True):
+    """Moves the money of pots to other instances and terminates this one: all pots must go somewhere.
+
+    The transfers' amounts are 0 here: each pot's whole content is shared out by `weights`, one for each transfer.
+    """
+
+    at_ms: int
+    transfers: tuple[Transfer, ...]
+    weights: tuple[int, ...]
+    by: str
+    reason: str
+
+
+class TakeTransfer(Struct, frozen=True):
+    """Money of another instance arrives; taken once."""
+
+    at_ms: int
+    from_instance: str
+    transfer: Transfer
+
+
+class FinishTransfer(Struct, frozen=True):
+    """The other instance has taken what was sent."""
+
+    at_ms: int
+    id: str
+
+
+class Inherit(Struct, frozen=True):
+    """Opt-ins of another instance count here from now on, or (empty) no longer."""
+
+    at_ms: int
+    from_instance: str
 
 
 class OptIn(Struct, frozen=True, gc=False):
@@ -61,3 +192,18 @@ class ChangeStatus(Struct, frozen=True, gc=False):
     status: Status
     reason: str
     by: str
+
+
+OperatorCommand = (
+    Trigger
+    | DecideHeldWin
+    | Boost
+    | Adjust
+    | AskChange
+    | SendTransfers
+    | TakeTransfer
+    | FinishTransfer
+    | Inherit
+    | ChangeStatus
+)
+"""What is asked of an instance beside play; `decide` takes each of them."""

@@ -1,16 +1,18 @@
-"""The decisions: state and command give events, or a rejection. Nothing changes here.
+"""The decisions on play: state and command give events, or a rejection. Nothing changes here.
 
 Order of a contribution: is the instance open to it, may this player contribute, how much is it, do its draws tip a pot,
 what do the tipped pots pay. The contribution grows the pots first, then the tipping points are tested (contract §3).
+What operators ask stands in `operating`, what time does in `windows`.
 """
 
-from jackpotd.core import eligibility, hit_rate, money, rejections, winning
-from jackpotd.core.commands import ChangeStatus, Contribute, OptIn
-from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, StatusChanged
+from jackpotd.core import eligibility, money, rejections, tipping, winning
+from jackpotd.core.commands import Contribute, OptIn
+from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, PotWon, TipHeld
 from jackpotd.core.evolve import evolve
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import WHOLE, Fixed, Percentage, Rules, ValueRange, Variable
-from jackpotd.core.state import STATUS_CHANGES, Instance, Player, Status
+from jackpotd.core.state import Contributor, Instance, Player, Status
+from jackpotd.core.winners import Tipped, Winner
 
 Events = list[InstanceEvent]
 
@@ -34,7 +36,8 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     operator_part = money.divide_half_even(worth * share, WHOLE) if share else 0
     if operator_part != worth and not command.can_debit:
         return rejections.wallet_not_configured(bet.brand)
-    attempts, tipped = _attempts(state, worth, command.draws)
+    attempts, tipped, came = tipping.test(state, command, worth)
+    cycles = tuple([pot.cycle for pot in state.pots])
     contributed = Contributed(
         command.at_ms,
         command.round_id,
@@ -44,26 +47,40 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
         amount,
         worth,
         operator_part,
-        tuple([pot.cycle for pot in state.pots]),
+        cycles,
         attempts,
         bet.source_id,
         bet.reference_type,
         bet.reference_id,
         player_rate,
         jackpot_rate,
+        tipping.attendance(state, player, command, worth, cycles) if rules.has_attendance else None,
     )
-    if not tipped:
+    if not tipped and not came:
         return [contributed]
-    winner = winning.Winner(
-        at_ms=command.at_ms,
-        round_id=command.round_id,
-        brand=bet.brand,
-        player_id=bet.player_id,
-        currency=bet.currency,
-        player_rate=player_rate,
-        jackpot_rate=jackpot_rate,
+    events = _won(evolve(state, contributed), contributed, tipped, command)
+    return [contributed, *events, *_held(came, events)]
+
+
+def _won(
+    state: Instance, contributed: Contributed, tipped: list[Tipped], command: Contribute
+) -> Events:
+    """What the tipped pots pay."""
+    who = Contributor(
+        contributed.brand,
+        contributed.player_id,
+        contributed.currency,
+        contributed.player_rate,
+        contributed.jackpot_rate,
     )
-    return [contributed, *winning.pay(evolve(state, contributed), tipped, winner)]
+    winner = Winner(command.at_ms, command.round_id, who, command.streams, command.crowd)
+    return winning.pay(state, tipped, winner)
+
+
+def _held(came: list[TipHeld], events: Events) -> list[TipHeld]:
+    """An unpaid tip by a draw is gone, one by time stays due (contract §9)."""
+    paid = {event.pot for event in events if isinstance(event, PotWon)}
+    return [each for each in came if each.pot not in paid]
 
 
 def _contribution_refusal(state: Instance, player: Player, command: Contribute) -> Rejection | None:
@@ -143,26 +160,6 @@ def _from_jackpot(rules: Rules, command: Contribute, units: int) -> int:
     return money.convert(units, command.rates[rules.currency], command.rates[command.bet.currency])
 
 
-def _attempts(
-    state: Instance, worth: int, draws: tuple[int, ...]
-) -> tuple[tuple[tuple[int, int, int], ...], list[int]]:
-    """Every draw with its threshold, and the pots that tipped."""
-    attempts: list[tuple[int, int, int]] = []
-    tipped: list[int] = []
-    at = 0
-    for index, (rules, pot) in enumerate(zip(state.rules.pots, state.pots, strict=True)):
-        for point in rules.hit_rates:
-            draw = draws[at]
-            at += 1
-            if pot.is_open:
-                limit = hit_rate.threshold(point.outcomes, point.cost_units, worth)
-                if limit:
-                    attempts.append((index, draw, limit))
-                    if draw < limit and index not in tipped:
-                        tipped.append(index)
-    return tuple(attempts), tipped
-
-
 def opt_in(state: Instance, command: OptIn) -> Events | Rejection:
     """An opt-in or opt-out; allowed while Active or Paused (contract §4)."""
     rules = state.rules
@@ -211,10 +208,3 @@ def _opt_in_refusal(rules: Rules, command: OptIn) -> Rejection | None:
     if not allowed.minimum <= value <= allowed.maximum:
         return rejections.PREFERENCE_OUT_OF_RANGE
     return None
-
-
-def change_status(state: Instance, command: ChangeStatus) -> Events | Rejection:
-    """A person's change of state, along the allowed transitions only."""
-    if command.status not in STATUS_CHANGES[state.status]:
-        return rejections.invalid_state(state.status, command.status)
-    return [StatusChanged(command.at_ms, command.status, command.reason, command.by)]

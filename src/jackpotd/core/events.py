@@ -4,9 +4,26 @@ Amounts are units of money; those named `win`, `amount` and `preferred` are in t
 jackpot's. `pot` is the index of the pot in the rules.
 """
 
+from enum import StrEnum
+
 from msgspec import Struct
 
-from jackpotd.core.state import Status
+from jackpotd.core.rules import CommunityKind, Rules
+from jackpotd.core.state import Contributor, Seal, Status, Transfer
+
+
+class Attendance(Struct, frozen=True):
+    """What boards and draws among contributors need to know of a contribution; None where a template has neither.
+
+    `number` is the contribution's among all of the instance; `lifetime` and `in_cycles` are the player's totals after
+    it; `lots` holds (pot, point, draw) for each window whose candidate was drawn anew: the contributor replaces the
+    candidate where the draw is below the contribution's worth.
+    """
+
+    number: int
+    lifetime: int
+    in_cycles: tuple[int, ...]
+    lots: tuple[tuple[int, int, int], ...] = ()
 
 
 class Contributed(Struct, frozen=True, gc=False):
@@ -31,10 +48,25 @@ class Contributed(Struct, frozen=True, gc=False):
     reference_id: str | None
     player_rate: int
     jackpot_rate: int
+    attendance: Attendance | None = None
+
+
+class Tip(StrEnum):
+    """What tipped a pot."""
+
+    HIT_RATE = "HitRate"
+    VALUE = "Value"
+    TIME = "Time"
+    FALLBACK = "TimeFallback"
+    TRIGGER = "Trigger"
 
 
 class PotWon(Struct, frozen=True, gc=False):
-    """A pot was paid and seeded again; `seed` is the new starting value, `deficit` what the reserve lacked."""
+    """A pot was paid and seeded again; `seed` is the new starting value, `deficit` what reserve and boost lacked.
+
+    `paid` is the winner's own part: what left the pot for them, into `withheld` where `is_withheld`. `times` are the
+    hidden times whose drop of this window it is.
+    """
 
     at_ms: int
     round_id: str
@@ -49,6 +81,34 @@ class PotWon(Struct, frozen=True, gc=False):
     from_reserve: int
     deficit: int
     seed: int
+    from_boost: int = 0
+    tip: Tip = Tip.HIT_RATE
+    is_withheld: bool = False
+    times: tuple[int, ...] = ()
+
+
+class Payout(Struct, frozen=True):
+    """A community winner: found by this strategy (its index), at this place; `paid` left the pot.
+
+    `draw` is the number that picked an active player among `among` of them; both 0 for a board.
+    """
+
+    strategy: int
+    kind: CommunityKind
+    winner: Contributor
+    win: int
+    paid: int
+    draw: int = 0
+    among: int = 0
+
+
+class CommunityPaid(Struct, frozen=True):
+    """What a community got of a pot, before the winner of that round was paid."""
+
+    at_ms: int
+    round_id: str
+    pot: int
+    payouts: tuple[Payout, ...]
 
 
 class PotClosed(Struct, frozen=True, gc=False):
@@ -63,6 +123,139 @@ class PotClosed(Struct, frozen=True, gc=False):
     to_values: tuple[int, ...]
     to_reserves: tuple[int, ...]
     to_house: int
+
+
+class Sealed(Struct, frozen=True):
+    """A pot has a new secret, or none where `seal` is None; `revealed` is the one before, in hex, if there was one."""
+
+    at_ms: int
+    pot: int
+    seal: Seal | None
+    revealed: str
+
+
+class TipHeld(Struct, frozen=True):
+    """A hidden time has come for somebody who could not be paid: the pot stays due."""
+
+    at_ms: int
+    pot: int
+    point: int
+
+
+class WindowEnded(Struct, frozen=True):
+    """A window of a hidden time is over, and the instance is in the window `index`."""
+
+    at_ms: int
+    pot: int
+    point: int
+    index: int
+
+
+class Triggered(Struct, frozen=True):
+    """A person says that a pot's external trigger has come."""
+
+    at_ms: int
+    pot: int
+    reference_id: str
+    by: str
+    reason: str
+
+
+class HeldWinDecided(Struct, frozen=True):
+    """A withheld win was released to its winner, or rejected: its money went back to the pots.
+
+    An `id` is kept among those `taken`, so that it is not done again.
+    """
+
+    at_ms: int
+    round_id: str
+    pot: int
+    is_released: bool
+    to_values: tuple[int, ...]
+    by: str
+    reason: str
+    id: str = ""
+
+
+class Boosted(Struct, frozen=True):
+    """The operator put money aside for a pot's next seeds."""
+
+    at_ms: int
+    pot: int
+    amount_units: int
+    by: str
+    reason: str
+
+
+class Adjusted(Struct, frozen=True):
+    """A person corrected a pot: the operator pays in, or takes back where negative.
+
+    An `id` is kept among those `taken`, so that it is not done again.
+    """
+
+    at_ms: int
+    pot: int
+    amount_units: int
+    before: int
+    by: str
+    reason: str
+    id: str = ""
+
+
+class ChangeAsked(Struct, frozen=True):
+    """Parameters wait for the next win, of one pot or (None) of any. `before` and `changes` are JSON."""
+
+    at_ms: int
+    id: str
+    pot: int | None
+    changes: bytes
+    before: bytes
+    by: str
+    reason: str
+
+
+class RulesChanged(Struct, frozen=True):
+    """Pending parameters took effect, or were dropped because they no longer fit (`document` is then empty)."""
+
+    at_ms: int
+    id: str
+    document: bytes
+    rules: Rules | None
+
+
+class TransfersSent(Struct, frozen=True):
+    """Money left for other instances."""
+
+    at_ms: int
+    transfers: tuple[Transfer, ...]
+    by: str
+    reason: str
+
+
+class TransferDone(Struct, frozen=True):
+    """Another instance has taken the money that was sent."""
+
+    at_ms: int
+    id: str
+
+
+class TransferTaken(Struct, frozen=True):
+    """Money of another instance came into a pot."""
+
+    at_ms: int
+    id: str
+    from_instance: str
+    pot: int
+    value: int
+    reserve: int
+    boost: int
+
+
+class Inherited(Struct, frozen=True):
+    """From now on, or (empty) no longer, opt-ins of another instance count here for whom has none of their own."""
+
+    at_ms: int
+    from_instance: str
 
 
 class StatusChanged(Struct, frozen=True, gc=False):
@@ -85,4 +278,24 @@ class OptInChanged(Struct, frozen=True, gc=False):
     preferred_currency: str | None
 
 
-InstanceEvent = Contributed | PotWon | PotClosed | StatusChanged | OptInChanged
+InstanceEvent = (
+    Contributed
+    | PotWon
+    | CommunityPaid
+    | PotClosed
+    | Sealed
+    | TipHeld
+    | WindowEnded
+    | Triggered
+    | HeldWinDecided
+    | Boosted
+    | Adjusted
+    | ChangeAsked
+    | RulesChanged
+    | TransfersSent
+    | TransferDone
+    | TransferTaken
+    | Inherited
+    | StatusChanged
+    | OptInChanged
+)

@@ -1,12 +1,11 @@
 """The rules of an instance: a published template, compiled to integers (contract §9).
 
-Shares are integers of 1e-8, amounts are units of money. `problems` holds every relation between fields that a type
-cannot say; a template with a problem is refused, so the rest of the core may rely on all of them.
+Shares are integers of 1e-8, amounts are units of money in the template's currency, times are milliseconds. What must
+hold between fields stands in `problems`; the rest of the core may rely on all of it.
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
-from itertools import starmap
+from typing import Any
 
 from msgspec import Struct
 
@@ -14,8 +13,10 @@ from jackpotd.core.money import SCALE
 
 WHOLE = SCALE  # a share of 1
 POTS_MAX = 32
-HIT_RATES_MAX = 8
+TIPPING_POINTS_MAX = 8
 HIT_RATE_MAX = 10**15
+COMMUNITY_STRATEGIES_MAX = 8
+COMMUNITY_WINNERS_MAX = 100
 
 
 class WinSelector(StrEnum):
@@ -73,8 +74,58 @@ class HitRate(Struct, frozen=True):
     cost_units: int
 
 
+class HiddenValue(Struct, frozen=True):
+    """A tipping point: a hidden value, uniform in [low, high], drawn when the pot's cycle is sealed."""
+
+    low: int
+    high: int
+
+
+class Fallback(StrEnum):
+    """What becomes of a window that ends without its drop."""
+
+    ROLL_OVER = "RollOver"
+    DRAW_AMONG_CONTRIBUTORS = "DrawAmongContributors"
+
+
+class HiddenTime(Struct, frozen=True):
+    """A tipping point: a hidden instant in each window; windows are `every_ms` long and one begins at `start_ms`."""
+
+    every_ms: int
+    start_ms: int
+    fallback: Fallback
+
+
+class Criteria(Struct, frozen=True):
+    """Who can win a pot: a least base wager in the template's currency, any of these segments, these currencies."""
+
+    wager_min: int | None
+    segments: frozenset[str] | None
+    currencies: frozenset[str] | None
+
+
+class CommunityKind(StrEnum):
+    """How community winners are found."""
+
+    ACTIVE_PLAYERS = "ActivePlayers"
+    HIGHEST_CONTRIBUTION_PER_WIN = "HighestContributionPerWin"
+    HIGHEST_LIFETIME_CONTRIBUTOR = "HighestLifetimeContributor"
+
+
+class CommunityStrategy(Struct, frozen=True):
+    """A share of the pot for so many winners, in equal parts; `within_ms` is for active players alone."""
+
+    kind: CommunityKind
+    share: int
+    winners: int
+    within_ms: int = 0
+
+
 class PotRules(Struct, frozen=True):
-    """One pot: its share of a contribution, how it reseeds, and what tips it."""
+    """One pot: its share of a contribution, how it reseeds, what tips it, and who wins with the winner.
+
+    `value_max` is the ceiling; what would go beyond it goes to the seed reserve.
+    """
 
     id: str
     is_progressive: bool
@@ -86,6 +137,27 @@ class PotRules(Struct, frozen=True):
     reseed_strategy: ReseedStrategy
     cycles_max: int | None
     hit_rates: tuple[HitRate, ...]
+    hidden_values: tuple[HiddenValue, ...] = ()
+    hidden_times: tuple[HiddenTime, ...] = ()
+    value_max: int | None = None
+    opens_when_funded: bool = False
+    has_trigger: bool = False
+    criteria: Criteria | None = None
+    community: tuple[CommunityStrategy, ...] = ()
+
+    @property
+    def has_lots(self) -> bool:
+        """Whether a winner may be drawn among the contributors of a window."""
+        return any(
+            point.fallback is Fallback.DRAW_AMONG_CONTRIBUTORS for point in self.hidden_times
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether draws alone tip the pot, for everybody alike."""
+        return not (
+            self.hidden_values or self.hidden_times or self.opens_when_funded or self.criteria
+        )
 
 
 class Rules(Struct, frozen=True):
@@ -104,87 +176,46 @@ class Rules(Struct, frozen=True):
     house_share: int
     win_selector: WinSelector
     pots: tuple[PotRules, ...]
-
-    @property
-    def draws_needed(self) -> int:
-        """Random numbers that a contribution must bring: one for each tipping point."""
-        return sum([len(pot.hit_rates) for pot in self.pots])
-
-
-class Problem(Struct, frozen=True):
-    """A relation between fields that does not hold, with the JSON path of the field to mend."""
-
-    path: str
-    message: str
+    withhold_above: int | None = None
+    # Derived, because they are asked for every contribution.
+    has_community: bool = False
+    has_times: bool = False
+    has_attendance: bool = False
+    is_plain: bool = True
+    leaders_kept: tuple[int, ...] = ()
+    lifetime_leaders_kept: int = 0
+    active_ms: int = 0
 
 
-def problems(rules: Rules) -> list[Problem]:
-    """All that is wrong with the rules as a whole; empty when they can be published."""
-    return [*_share_problems(rules), *_contribution_problems(rules), *_pot_problems(rules)]
+def rules_of(
+    *,
+    pots: tuple[PotRules, ...],
+    **fields: Any,
+) -> Rules:
+    """Rules with what follows from them.
 
-
-def _share_problems(rules: Rules) -> Iterator[Problem]:
-    shares = {"$.house_hold_contribution.Percentage": rules.house_share}
-    shares["$.contribution_rules.operator_contribution_percentage"] = rules.operator_share
-    for index, pot in enumerate(rules.pots):
-        shares[f"$.pots[{index}].contribution.Percentage"] = pot.share
-        shares[f"$.pots[{index}].seed_contribution.Percentage"] = pot.seed_share
-    for path, share in shares.items():
-        if not 0 <= share <= WHOLE:
-            yield Problem(path, "must be between 0 and 1")
-    if rules.house_share + sum(pot.share for pot in rules.pots) != WHOLE:
-        yield Problem("$.house_hold_contribution", "house and pots must add up to exactly 1")
-
-
-def _range_problem(path: str, value: ValueRange) -> Problem | None:
-    if 0 <= value.minimum <= value.default <= value.maximum:
-        return None
-    return Problem(path, "needs 0 <= min <= default <= max")
-
-
-def _contribution_problems(rules: Rules) -> Iterator[Problem]:
-    base = "$.contribution_rules"
-    ranges = {f"{base}.currency_values.{code}": v for code, v in rules.currency_values.items()}
-    match rules.contribution:
-        case Fixed(units=units) if units < 0:
-            yield Problem(f"{base}.contribution_type.Fixed", "must not be negative")
-        case Percentage(share=share) if not 0 <= share <= WHOLE:
-            yield Problem(f"{base}.contribution_type.Percentage", "must be between 0 and 1")
-        case Variable(range=value_range):
-            ranges[f"{base}.contribution_type.Variable"] = value_range
-        case _:
-            pass
-    yield from filter(None, starmap(_range_problem, ranges.items()))
-
-
-def _pot_problems(rules: Rules) -> Iterator[Problem]:
-    if not 1 <= len(rules.pots) <= POTS_MAX:
-        yield Problem("$.pots", f"needs 1 to {POTS_MAX} pots")
-    seen: set[str] = set()
-    for index, pot in enumerate(rules.pots):
-        path = f"$.pots[{index}]"
-        if not pot.id or pot.id in seen:
-            yield Problem(f"{path}.id", "must be unique and not empty")
-        seen.add(pot.id)
-        if pot.initial_seed < 0:
-            yield Problem(f"{path}.seed_strategy.initial_seed_value", "must not be negative")
-        if pot.min_reseed < 0:
-            yield Problem(f"{path}.seed_strategy.min_reseed_value", "must not be negative")
-        if pot.cycles_max is not None and pot.cycles_max < 1:
-            yield Problem(f"{path}.max_instantiation_count", "must be at least 1")
-        if not 1 <= len(pot.hit_rates) <= HIT_RATES_MAX:
-            yield Problem(f"{path}.pot_types", f"needs 1 to {HIT_RATES_MAX} tipping points")
-        for at, hit_rate in enumerate(pot.hit_rates):
-            yield from _hit_rate_problems(f"{path}.pot_types[{at}].HitRate", hit_rate, rules)
-
-
-def _hit_rate_problems(path: str, hit_rate: HitRate, rules: Rules) -> Iterator[Problem]:
-    if not 1 <= hit_rate.outcomes <= HIT_RATE_MAX:
-        yield Problem(f"{path}.max_magic_number", "must be between 1 and 1e15")
-    if hit_rate.cost_units < 0:
-        yield Problem(f"{path}.cost_per_attempt", "must not be negative")
-    if hit_rate.cost_units == 0 and rules.operator_share != WHOLE:
-        yield Problem(
-            f"{path}.cost_per_attempt",
-            "may be 0 only where the operator pays every contribution whole",
-        )
+    A board keeps one more than all who may be picked for the win, because the winner may stand on it; so nobody ever
+    has to look further down.
+    """
+    strategies = [strategy for pot in pots for strategy in pot.community]
+    by_pot = []
+    for pot in pots:
+        kinds = {strategy.kind for strategy in pot.community}
+        wanted = CommunityKind.HIGHEST_CONTRIBUTION_PER_WIN in kinds
+        by_pot.append(1 + sum(each.winners for each in pot.community) if wanted else 0)
+    lifetime = [
+        1 + sum(each.winners for each in pot.community)
+        for pot in pots
+        if any(each.kind is CommunityKind.HIGHEST_LIFETIME_CONTRIBUTOR for each in pot.community)
+    ]
+    return Rules(
+        pots=pots,
+        has_community=bool(strategies),
+        has_times=any(pot.hidden_times for pot in pots),
+        has_attendance=bool(strategies) or any(pot.has_lots for pot in pots),
+        is_plain=all(pot.is_plain for pot in pots) and not strategies,
+        leaders_kept=tuple(by_pot),
+        lifetime_leaders_kept=max(lifetime, default=0),
+        active_ms=max((each.within_ms for each in strategies), default=0),
+        **fields,
+    )

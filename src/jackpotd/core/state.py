@@ -1,4 +1,8 @@
-"""What an instance and a player are at one moment: frozen records, replaced by `evolve`, never changed in place."""
+"""What an instance and a player are at one moment: frozen records, replaced by `evolve`, never changed in place.
+
+What every contribution changes stands in `Instance` and `Pot`; what few of them do stands in `Rare`, so that it costs
+nothing where a template does not use it.
+"""
 
 from enum import StrEnum
 
@@ -29,7 +33,7 @@ STATUS_CHANGES: dict[Status, frozenset[Status]] = {
 
 
 class Definition(Struct, frozen=True, gc=False):
-    """What never changes about an instance while its template stands: who it is and its compiled rules."""
+    """Who an instance is, and its compiled rules."""
 
     instance_id: str
     name: str
@@ -54,11 +58,133 @@ class Pot(Struct, frozen=True, gc=False):
     paid: int
 
 
+class Seal(Struct, frozen=True):
+    """The commitment to a secret, made before the first contribution that it decides.
+
+    `number` counts a pot's seals from 1. `nonce` is fresh entropy, in hex, from which the keeper of the secrets gets
+    the secret again; `commitment` is its hash, in hex. `first` is how many contributions the instance had taken before,
+    and `floor` what the pot held.
+    """
+
+    number: int
+    nonce: str
+    commitment: str
+    at_ms: int
+    first: int
+    floor: int
+
+
+class Contributor(Struct, frozen=True):
+    """Somebody who contributed, with the rates at which the jackpot's currency becomes theirs."""
+
+    brand: str
+    player_id: str
+    currency: str
+    player_rate: int
+    jackpot_rate: int
+
+
+class Window(Struct, frozen=True):
+    """The window of a hidden time in which the instance is.
+
+    `is_done`: its drop has come. `total` was contributed in it so far, by those who may win; `candidate` is who of them
+    a draw weighted by contribution has picked, if the window were over now.
+    """
+
+    index: int
+    is_done: bool = False
+    total: int = 0
+    candidate: Contributor | None = None
+
+
+class Leader(Struct, frozen=True):
+    """A place on a board: `total` in the jackpot's currency, reached at this contribution of the instance."""
+
+    brand: str
+    player_id: str
+    total: int
+    number: int
+
+
+class HeldWin(Struct, frozen=True):
+    """A win that is withheld: its money has left the pot and waits for a person."""
+
+    round_id: str
+    pot: int
+    at_ms: int
+    winner: Contributor
+    win: int
+    paid: int
+
+
+class RarePot(Struct, frozen=True):
+    """What few contributions change about a pot.
+
+    `boost` is the operator's buffer for reseeds; `is_due`: a tip by time has not been paid yet; `undistributed` is what
+    it held when the instance was terminated.
+    """
+
+    boost: int = 0
+    is_due: bool = False
+    windows: tuple[Window, ...] = ()
+    leaders: tuple[Leader, ...] = ()
+    undistributed: int = 0
+
+
+class PendingChange(Struct, frozen=True):
+    """Parameters that wait for the next win, of one pot or (None) of any; `changes` is JSON as it was asked for."""
+
+    id: str
+    pot: int | None
+    changes: bytes
+    at_ms: int
+    by: str
+    reason: str
+
+
+class Transfer(Struct, frozen=True):
+    """Money on its way to a pot of another instance; sent again until that one has taken it, which it does once."""
+
+    id: str
+    pot: int
+    to_instance: str
+    to_pot: str
+    value: int
+    reserve: int
+    boost: int
+
+
+class Rare(Struct, frozen=True):
+    """What few contributions change about an instance.
+
+    `withheld` is the money of the held wins, `sent` what went to other instances, `received` what came from them;
+    `net` is what all of these accounts, boosts and undistributed money hold together. `lifetime` is the board of all
+    times. `document` is the template as parameters have changed it; empty while it is as it was born. `taken` are ids
+    of what is done once: transfers sent and received, triggers, corrections that came with an id. `inherits` is the
+    instance whose opt-ins count here until they have been copied.
+    """
+
+    seals: tuple[Seal | None, ...]
+    pots: tuple[RarePot, ...]
+    lifetime: tuple[Leader, ...] = ()
+    held: tuple[HeldWin, ...] = ()
+    withheld: int = 0
+    sent: int = 0
+    received: int = 0
+    net: int = 0
+    transfers: tuple[Transfer, ...] = ()
+    taken: tuple[str, ...] = ()
+    pending: tuple[PendingChange, ...] = ()
+    document: bytes = b""
+    inherits: str = ""
+
+
 class Instance(Struct, frozen=True, gc=False):
     """A live jackpot: its pots and every account of its ledger.
 
-    Money in: `contributed` by players, `operator` (its share of contributions, initial seeds) and `deficit` (what
-    reseeds lacked). Money held or out: pots and their reserves, `house`, `payouts`, and the residual numerators.
+    Money in: `contributed` by players, `operator` (its share of contributions, initial seeds, boosts, adjustments) and
+    `deficit` (what reseeds lacked). Money held or out: pots and their reserves, `house`, `payouts`, the residual
+    numerators, and what `rare` holds.
     """
 
     definition: Definition
@@ -74,6 +200,7 @@ class Instance(Struct, frozen=True, gc=False):
     deficit: int
     house: int
     payouts: int
+    rare: Rare
 
     @property
     def rules(self) -> Rules:
@@ -88,10 +215,21 @@ class PotCount(Struct, frozen=True, gc=False):
     value: int
 
 
+class LastSeen(Struct, frozen=True, gc=False):
+    """A player's last contribution: its number among all of the instance, when, and how the player can be paid."""
+
+    number: int
+    at_ms: int
+    currency: str
+    player_rate: int
+    jackpot_rate: int
+
+
 class Player(Struct, frozen=True, gc=False):
     """A player's standing with one instance; `value` is in the jackpot's currency.
 
-    `preferences` holds the chosen contribution for each currency, the latest choice last.
+    `preferences` holds the chosen contribution for each currency, the latest choice last. `last` is kept only where a
+    community is paid.
     """
 
     opted_in: bool
@@ -100,6 +238,7 @@ class Player(Struct, frozen=True, gc=False):
     value: int
     pots: tuple[PotCount, ...]
     updated_ms: int
+    last: LastSeen | None = None
 
 
 UNKNOWN_PLAYER = Player(opted_in=False, preferences=(), count=0, value=0, pots=(), updated_ms=0)

@@ -1,93 +1,111 @@
-"""What a tipped pot pays, how it is seeded again, and what becomes of a pot that is used up (contract §9, "Win")."""
+"""What a tipped pot pays: to its community, to its winner, into its next cycle; and what becomes of a pot used up."""
 
-from msgspec import Struct
-
-from jackpotd.core import money, split
-from jackpotd.core.events import InstanceEvent, PotClosed, PotWon, StatusChanged
+from jackpotd.core import community, split
+from jackpotd.core.events import CommunityPaid, InstanceEvent, PotClosed, PotWon, StatusChanged
 from jackpotd.core.evolve import evolve, is_last_cycle
 from jackpotd.core.ledger import residual
-from jackpotd.core.rules import PotRules, ReseedStrategy, WinSelector
+from jackpotd.core.rules import WHOLE, PotRules, ReseedStrategy, WinSelector
 from jackpotd.core.state import Instance, Pot, Status
+from jackpotd.core.winners import Tipped, Winner, payable
 
 
-class Winner(Struct, frozen=True):
-    """Who wins, in which round, and at which rates the jackpot's currency becomes theirs."""
-
-    at_ms: int
-    round_id: str
-    brand: str
-    player_id: str
-    currency: str
-    player_rate: int
-    jackpot_rate: int
+def own_part(rules: PotRules, value: int) -> int:
+    """What of a pot is for the winner alone."""
+    return value - value * sum([each.share for each in rules.community]) // WHOLE
 
 
-def payable(value: int, winner: Winner) -> tuple[int, int]:
-    """What a pot can pay: the win in the player's currency, floored to its minor unit, and what then leaves the pot."""
-    step = money.minor_step(winner.currency)
-    in_player_currency = value * winner.player_rate // winner.jackpot_rate
-    win = in_player_currency // step * step
-    paid = money.convert(win, winner.player_rate, winner.jackpot_rate)
-    return win, min(paid, value)
+def is_funded(rules: PotRules, pot: Pot, boost: int) -> bool:
+    """Whether a pot that opens when its next seed is covered may be won."""
+    if not rules.opens_when_funded or is_last_cycle(rules, pot):
+        return True
+    return pot.reserve + boost >= rules.min_reseed
 
 
-def pay(state: Instance, tipped: list[int], winner: Winner) -> list[InstanceEvent]:
-    """The events of all pots that this contribution wins, in the order in which they are paid.
+def pay(state: Instance, tipped: list[Tipped], winner: Winner) -> list[InstanceEvent]:
+    """The events of all pots that are won, in the order in which they are paid (R-WIN-1).
 
     What each pot pays is fixed before any of them is paid, so the order changes no amount. A pot that cannot pay one
-    minor unit of the player's currency is not won; its tip is gone.
+    minor unit of the player's currency is not won.
     """
-    amounts = {index: payable(state.pots[index].value, winner) for index in tipped}
-    able = [index for index in tipped if amounts[index][0] > 0]
+    values = [pot.value for pot in state.pots]
+    amounts = {
+        each.pot: payable(own_part(state.rules.pots[each.pot], values[each.pot]), winner.who)
+        for each in tipped
+    }
+    able = [each for each in tipped if amounts[each.pot][0] > 0]
     events: list[InstanceEvent] = []
-    for index in _selected(state, able):
-        for event in _won(state, index, winner, *amounts[index]):
+    for each in _selected(state, able):
+        for event in _won(state, each, values[each.pot], winner, *amounts[each.pot]):
             events.append(event)
             state = evolve(state, event)
     return events
 
 
-def _selected(state: Instance, able: list[int]) -> list[int]:
+def _selected(state: Instance, able: list[Tipped]) -> list[Tipped]:
     if len(able) < 2:
         return able
     match state.rules.win_selector:
         case WinSelector.ALL:
             return able
         case WinSelector.HIGHEST:
-            return [max(able, key=lambda index: state.pots[index].value)]
+            return [max(able, key=lambda each: state.pots[each.pot].value)]
         case WinSelector.LOWEST:
-            return [min(able, key=lambda index: state.pots[index].value)]
+            return [min(able, key=lambda each: state.pots[each.pot].value)]
 
 
-def _won(state: Instance, index: int, winner: Winner, win: int, paid: int) -> list[InstanceEvent]:
-    rules, pot = state.rules.pots[index], state.pots[index]
+def _won(
+    state: Instance, tipped: Tipped, value: int, winner: Winner, win: int, paid: int
+) -> list[InstanceEvent]:
+    """One pot's win: `value` is what it held when it tipped, `win` and `paid` the winner's own part."""
+    index, who = tipped.pot, winner.who
+    rules = state.rules.pots[index]
+    events: list[InstanceEvent] = []
+    payouts = community.payouts(state, index, value, winner)
+    if payouts:
+        events.append(CommunityPaid(winner.at_ms, winner.round_id, index, payouts))
+        state = evolve(state, events[0])
+    pot = state.pots[index]
     is_last = is_last_cycle(rules, pot)
-    from_reserve, deficit = (0, 0) if is_last else _reseed(rules, pot)
+    from_reserve, from_boost, deficit = (0, 0, 0)
+    if not is_last:
+        boost = state.rare.pots[index].boost
+        from_reserve, from_boost, deficit = _reseed(rules, pot, pot.value - paid, boost)
+    above = state.rules.withhold_above
     won = PotWon(
         at_ms=winner.at_ms,
         round_id=winner.round_id,
-        brand=winner.brand,
-        player_id=winner.player_id,
-        currency=winner.currency,
+        brand=who.brand,
+        player_id=who.player_id,
+        currency=who.currency,
         pot=index,
         win=win,
         paid=paid,
-        player_rate=winner.player_rate,
-        jackpot_rate=winner.jackpot_rate,
+        player_rate=who.player_rate,
+        jackpot_rate=who.jackpot_rate,
         from_reserve=from_reserve,
         deficit=deficit,
-        seed=from_reserve + deficit,
+        seed=from_reserve + from_boost + deficit,
+        from_boost=from_boost,
+        tip=tipped.tip,
+        is_withheld=above is not None and paid > above,
+        times=tipped.times,
     )
-    return [won, *_closed(evolve(state, won), index)] if is_last else [won]
+    events.append(won)
+    return [*events, *_closed(evolve(state, won), index)] if is_last else events
 
 
-def _reseed(rules: PotRules, pot: Pot) -> tuple[int, int]:
-    """What the reserve gives to the new cycle, and what the operator has to add."""
+def _reseed(rules: PotRules, pot: Pot, kept: int, boost: int) -> tuple[int, int, int]:
+    """What reserve and boost give to the new cycle, and what the operator has to add, beside what the pot has kept."""
     wanted = rules.min_reseed
     if rules.reseed_strategy is ReseedStrategy.WHOLE_RESERVE:
-        wanted = max(wanted, pot.reserve)
+        whole = pot.reserve
+        if rules.value_max is not None:
+            whole = min(whole, rules.value_max - kept)
+        wanted = max(wanted, whole)
     from_reserve = min(pot.reserve, wanted)
-    return from_reserve, max(0, rules.min_reseed - from_reserve)
+    missing = max(0, rules.min_reseed - from_reserve)
+    from_boost = min(boost, missing)
+    return from_reserve, from_boost, missing - from_boost
 
 
 def _closed(state: Instance, index: int) -> list[InstanceEvent]:
@@ -99,11 +117,13 @@ def _closed(state: Instance, index: int) -> list[InstanceEvent]:
     carried = residual(state)
     if any(still_open):
         left = state.pots[index]
+        boost = state.rare.pots[index].boost
         weights = split.pro_rata_weights(state.rules, still_open)
-        shares = split.share_out(left.value + left.reserve + carried, weights)
+        shares = split.share_out(left.value + left.reserve + boost + carried, weights)
         for at, share in enumerate(shares):
-            target = to_values if state.rules.pots[at].is_progressive else to_reserves
-            target[at] += share
+            value, reserve = inflow(state, at, share)
+            to_values[at] += value
+            to_reserves[at] += reserve
         to_values[index] -= left.value
         to_reserves[index] -= left.reserve
     else:
@@ -115,3 +135,13 @@ def _closed(state: Instance, index: int) -> list[InstanceEvent]:
         closed,
         StatusChanged(at_ms, Status.ENDED, "the last limited pot is used up", "jackpotd"),
     ]
+
+
+def inflow(state: Instance, index: int, units: int) -> tuple[int, int]:
+    """Where money that comes into a pot goes, value and reserve: a ceiling and a fixed value send it to the reserve."""
+    rules, pot = state.rules.pots[index], state.pots[index]
+    if not rules.is_progressive:
+        return 0, units
+    room = units if rules.value_max is None else max(0, rules.value_max - pot.value)
+    value = min(units, room)
+    return value, units - value

@@ -70,6 +70,8 @@ class Route(Struct, frozen=True):
     query: Any = None
     errors: tuple[int, ...] = (400, 401, 403, 404)
     is_public: bool = False
+    accepted: Any = None
+    """What a 202 answers, where there is one."""
 
 
 class StreamRoute(Struct, frozen=True):
@@ -190,6 +192,8 @@ def _documented(
         view = document_querystring(route.query)(view)
     for status in route.errors:
         view = document_response(ErrorBody, status)(view)
+    if isinstance(route, Route) and route.accepted is not None:
+        view = document_response(route.accepted, 202)(view)
     if route.is_public:
         view = security_scheme([])(view)
     if route.response is not None:

@@ -12,36 +12,33 @@ from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
-import structlog
 import trio
 
-from jackpotd.core import decide, ledger
-from jackpotd.core.commands import Bet, Contribute
+from jackpotd.core import ledger
 from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.engine.cells import Cell
-from jackpotd.engine.fold import Fold, KnownPlayer, Prepared
+from jackpotd.engine.decider import FENCED, Decider
+from jackpotd.engine.fold import Fold, Prepared
 from jackpotd.engine.mailbox import Mailbox
 from jackpotd.engine.messages import (
     Accepted,
+    AlarmMessage,
     ContributeMessage,
     DepartMessage,
     LinkMessage,
     Message,
+    Operated,
+    OperateMessage,
     OptInMessage,
     Outcome,
-    StatusMessage,
     Taken,
 )
-from jackpotd.engine.ports import Clock, Entropy, Journal
+from jackpotd.engine.ports import Clock, Entropy, Journal, Vault
 from jackpotd.wire import records
 
+INHERITS = Rejection(Code.INVALID_STATE, "opt-ins of another jackpot are still being copied here")
 OVERLOADED = Rejection(Code.OVERLOADED, "too many contributions are waiting for this jackpot")
-FENCED = Rejection(Code.SYSTEM_ERROR, "this jackpot is out of service")
-
-_log = structlog.get_logger("jackpotd.actor")
-
-Decision = tuple[list[InstanceEvent], Prepared] | Rejection
 
 
 class Propagation(Protocol):
@@ -54,6 +51,12 @@ class Propagation(Protocol):
     def received(self, message: LinkMessage, record: bytes) -> None:
         """A link that another worker may have sent has been answered by this record, staged now or earlier."""
         ...
+
+
+class Alarm(Protocol):
+    """Wakes an instance with an `AlarmMessage` at a time, or (None) not any more."""
+
+    def set(self, instance_id: str, when_ms: int | None) -> None: ...
 
 
 class ActorStatistics(msgspec.Struct, frozen=True):
@@ -77,6 +80,8 @@ class Actor:
         journal: Journal,
         clock: Clock,
         entropy: Entropy,
+        vault: Vault,
+        alarms: Alarm,
         propagation: Propagation,
         mailbox_length_max: int,
     ) -> None:
@@ -84,24 +89,25 @@ class Actor:
         self.mailbox: Mailbox[Message] = Mailbox(mailbox_length_max)
         self._fold = fold
         self._journal = journal
-        self._clock = clock
-        self._entropy = entropy
+        self._decider = Decider(cell, fold=fold, clock=clock, entropy=entropy, vault=vault)
+        self._alarms = alarms
         self._propagation = propagation
-        self._fenced = False
-        self._refusals = 0
         self._handlers = self._serving_handlers()
         self._parked: deque[Message] = deque()
         self._parked_max = mailbox_length_max
         self._life = trio.CancelScope()
         if self.instance_id in fold.moves.departing():
             self._stand_still()
+        else:
+            self._begin()
 
     def _serving_handlers(self) -> dict[type, Callable[..., None]]:
         return {
             ContributeMessage: self._contribute,
             LinkMessage: self._link,
             OptInMessage: self._opt_in,
-            StatusMessage: self._status,
+            OperateMessage: self._operate,
+            AlarmMessage: self._alarm,
             DepartMessage: self._depart,
         }
 
@@ -115,8 +121,8 @@ class Actor:
             queued=len(self.mailbox) + len(self._parked),
             contributions=state.contributions,
             hits=sum(pot.hits for pot in state.pots),
-            refusals=self._refusals,
-            is_fenced=self._fenced,
+            refusals=self._decider.refusals,
+            is_fenced=self._decider.is_fenced,
         )
 
     async def run(self) -> None:
@@ -130,62 +136,50 @@ class Actor:
                 messages = await self.mailbox.drain()
                 ledger.check(self.cell.state)
                 for message in messages:  # a departure changes the handlers of those behind it
+                    if self._decider.lacks_crowd:
+                        await self._decider.gather()
                     self._handlers[type(message)](message)
 
-    def _decide(self, decision: Callable[[], list[InstanceEvent] | Rejection]) -> Decision:
-        """Events with the states that follow, or a refusal. Nothing has changed yet, so any failure is contained."""
-        if self._fenced:
-            return FENCED
-        try:
-            return self._prepared(decision(), None)
-        except Exception:  # noqa: BLE001 - contained: nothing has changed yet
-            return self._fence()
+    def _begin(self) -> None:
+        """Seals what has no secret yet, before anything is served, and takes up what is derived."""
+        self._record(self._decider.begin())
+        self._decider.refresh()
+        self._set_alarm()
 
-    def _prepared(
-        self, events: list[InstanceEvent] | Rejection, known: KnownPlayer | None
-    ) -> Decision:
-        if isinstance(events, Rejection):
-            self._refusals += 1
-            return events
-        prepared = self._fold.prepare(self.cell, events, known)
-        ledger.check(prepared.state)
-        return events, prepared
+    def _set_alarm(self) -> None:
+        self._alarms.set(self.instance_id, self._decider.alarm_ms())
 
-    def _fence(self) -> Rejection:
-        self._fenced = True
-        _log.exception("instance fenced", instance_id=self.instance_id)
-        return FENCED
+    def _record(self, decision: tuple[list[InstanceEvent], Prepared] | Rejection) -> None:
+        """Stages a decision that nobody's request is behind; one without events leaves no trace."""
+        if not isinstance(decision, Rejection) and decision[0]:
+            events, prepared = decision
+            entry = records.Entry(self.instance_id, records.from_events(events))
+            self._stage(records.encode(entry), events, prepared)
 
-    def _stage(self, entry: records.Entry, events: list[InstanceEvent], prepared: Prepared) -> int:
-        seq = self._journal.stage(records.encode(entry))
+    def _stage(self, encoded: bytes, events: list[InstanceEvent], prepared: Prepared) -> int:
+        if prepared.inherited is not None:
+            before = self._journal.stage(records.encode(prepared.inherited))
+            self._fold.inherit(before, prepared.inherited)
+        seq = self._journal.stage(encoded)
         self._fold.apply(seq, self.cell, prepared, events)
+        if self._decider.taken(events):
+            self._set_alarm()
         return seq
 
-    def _now(self) -> int:
-        """The clock, never before the instance's last event."""
-        return max(self._clock(), self.cell.state.updated_ms)
+    def _time(self) -> int:
+        """The time of what is decided now, after all windows that are over by then have ended."""
+        decider = self._decider
+        now_ms = decider.now_ms()
+        if now_ms >= decider.ends_ms:
+            self._record(decider.ended_windows(now_ms))
+        return now_ms
 
-    def _decide_contribution(self, bet: Bet, message: LinkMessage | ContributeMessage) -> Decision:
-        if self._fenced:
-            return FENCED
-        try:
-            state = self.cell.state
-            definition = state.definition
-            known = self._fold.known_player(definition.instance_id, bet.brand, bet.player_id)
-            command = Contribute(
-                max(self._clock(), state.updated_ms),
-                self._entropy.uuid(),
-                self._entropy.draws(definition.rules.draws_needed),
-                bet,
-                message.rates,
-                message.can_debit,
-            )
-            return self._prepared(decide.contribute(state, known[1], command), known)
-        except Exception:  # noqa: BLE001 - contained: nothing has changed yet
-            return self._fence()
+    def _alarm(self, _message: AlarmMessage) -> None:
+        self._time()
+        self._set_alarm()
 
     def _contribute(self, message: ContributeMessage) -> None:
-        decision = self._decide_contribution(message.request.bet, message)
+        decision = self._decider.contribution(message.request.bet, message, self._time())
         answer = message.answer
         if isinstance(decision, Rejection):
             self._journal.when_durable(lambda: answer(decision))
@@ -196,7 +190,7 @@ class Actor:
         entry = records.Entry(
             definition.instance_id, records.from_events(events), request, message.links
         )
-        seq = self._stage(entry, events, prepared)
+        seq = self._stage(records.encode(entry), events, prepared)
         self._fold.use_key(seq, request)
         taken = Taken(definition.instance_id, tuple(events), definition.rules)
         if message.links:
@@ -212,7 +206,7 @@ class Actor:
             if known is not None:
                 self._propagation.received(message, bytes(known.record))
                 return
-        decision = self._decide_contribution(message.bet, message)
+        decision = self._decider.contribution(message.bet, message, self._time())
         outcome: Outcome
         answer: records.Entry | records.LinkRefused
         if isinstance(decision, Rejection):
@@ -235,8 +229,7 @@ class Actor:
                 place=message.place,
                 worker=message.worker,
             )
-            seq = self._journal.stage(encoded := records.encode(answer))
-            self._fold.apply(seq, self.cell, prepared, events)
+            seq = self._stage(encoded := records.encode(answer), events, prepared)
             outcome = Taken(self.instance_id, tuple(events), prepared.state.rules)
         if message.worker is None:
             self._propagation.answered(message.cause, message.place, seq, outcome)
@@ -245,10 +238,13 @@ class Actor:
             self._propagation.received(message, encoded)
 
     def _depart(self, message: DepartMessage) -> None:
-        if self._fenced:
+        if self._decider.is_fenced:
             self._journal.when_durable(lambda: message.answer(FENCED))
             return
-        departing = records.Departing(self._now(), self.instance_id, message.to_worker)
+        if self.cell.state.rare.inherits:
+            message.answer(INHERITS)
+            return
+        departing = records.Departing(self._decider.now_ms(), self.instance_id, message.to_worker)
         seq = self._journal.stage(records.encode(departing))
         self._fold.move(seq, departing)
         self._stand_still()
@@ -259,6 +255,8 @@ class Actor:
 
     def _park(self, message: Message) -> None:
         """What comes while the instance stands still waits for where it goes; links are bounded by their senders."""
+        if isinstance(message, AlarmMessage):
+            return
         if isinstance(message, DepartMessage):
             seq = self._fold.moves.departures[self.instance_id].departing_seq
             self._journal.when_durable(lambda: message.answer(seq))
@@ -280,25 +278,26 @@ class Actor:
         self._parked.clear()
 
     def _opt_in(self, message: OptInMessage) -> None:
-        command = msgspec.structs.replace(message.command, at_ms=self._now())
-        decision = self._decide(lambda: decide.opt_in(self.cell.state, command))
-        outcome = decision if isinstance(decision, Rejection) else self._record(*decision)
+        decision = self._decider.opt_in(message.command)
+        outcome: Taken | Rejection
+        if isinstance(decision, Rejection):
+            outcome = decision
+        else:
+            self._record(decision)
+            events, prepared = decision
+            outcome = Taken(self.instance_id, tuple(events), prepared.state.rules)
         self._journal.when_durable(lambda: message.answer(outcome))
 
-    def _status(self, message: StatusMessage) -> None:
-        command = msgspec.structs.replace(message.command, at_ms=self._now())
-        decision = self._decide(lambda: decide.change_status(self.cell.state, command))
+    def _operate(self, message: OperateMessage) -> None:
+        decision = self._decider.operation(message.command, self._time())
+        outcome: Operated | Rejection
         if isinstance(decision, Rejection):
-            self._journal.when_durable(lambda: message.answer(decision))
-            return
-        self._record(*decision)
-        state = self.cell.state
-        self._journal.when_durable(lambda: message.answer(state))
-
-    def _record(self, events: list[InstanceEvent], prepared: Prepared) -> Taken:
-        entry = records.Entry(self.instance_id, records.from_events(events))
-        self._stage(entry, events, prepared)
-        return Taken(self.instance_id, tuple(events), prepared.state.rules)
+            outcome = decision
+        else:
+            self._record(decision)
+            self._set_alarm()
+            outcome = Operated(self.cell.state, tuple(decision[0]))
+        self._journal.when_durable(lambda: message.answer(outcome))
 
 
 def accepted(message: ContributeMessage, outcomes: tuple[Outcome, ...]) -> Accepted:

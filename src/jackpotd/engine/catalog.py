@@ -1,4 +1,5 @@
-"""The catalog: operators, brands, sources, templates, instances, links, currencies, accounts (design decision 10).
+"""The catalog: operators, brands, sources, templates, instances, links, currencies, accounts (design decision 10);
+and what waits for a second person, or is being switched to another template.
 
 Small, read on every request, written rarely. `Catalog` is what everybody reads; `CatalogOwner` is the one writer: it
 journals a change, waits until it is durable, and only then shows it. A record holds the whole new entity, so the
@@ -15,6 +16,7 @@ from jackpotd.engine.ports import Clock, Journal
 from jackpotd.wire import catalog_records as records
 
 DEFAULT_CURRENCIES = "default"
+APPROVALS_KEPT_MAX = 10_000
 
 Change = Callable[["Catalog"], "list[records.CatalogEntity] | Rejection"]
 Publish = Callable[[int, bytes], Awaitable[None]]
@@ -44,6 +46,8 @@ class Catalog:
         self.links: dict[str, tuple[str, ...]] = {}
         self.currencies: dict[str, Multipliers] = {}
         self.accounts: dict[str, records.Account] = {}
+        self.approvals: dict[str, records.Approval] = {}
+        self.switchings: dict[str, records.Switching] = {}
         self._sources_of: dict[str, tuple[str, ...]] = {}
         self._brands: dict[str, frozenset[str]] = {}
 
@@ -71,6 +75,20 @@ class Catalog:
                 )
             case records.Account():
                 self.accounts[entity.username] = entity
+            case records.Approval():
+                self._put_approval(entity)
+            case records.Switching():
+                self.switchings[entity.id] = entity
+
+    def _put_approval(self, approval: records.Approval) -> None:
+        """The journal keeps all of them; here the oldest go that nothing can come of any more."""
+        self.approvals[approval.id] = approval
+        if len(self.approvals) > APPROVALS_KEPT_MAX:
+            for known in list(self.approvals.values()):
+                is_over = known.state in ("Executed", "Failed", "Rejected")
+                if is_over or (known.state == "Waiting" and known.expires_ms <= approval.asked_ms):
+                    del self.approvals[known.id]
+                    break
 
     def entities(self) -> Iterator[records.CatalogEntity]:
         """Everything, as a copy has to apply it."""
@@ -90,6 +108,8 @@ class Catalog:
                 updated_ms=known.updated_ms,
             )
         yield from self.accounts.values()
+        yield from self.approvals.values()
+        yield from self.switchings.values()
 
     def take_over(self, other: "Catalog") -> None:
         """Becomes what the other one is, which must not be used any more."""

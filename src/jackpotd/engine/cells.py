@@ -1,12 +1,18 @@
 """An instance in memory and its row: how one becomes the other."""
 
-import msgspec
-from msgspec import Raw
+from functools import lru_cache
 
+from msgspec import Raw
+from msgspec.structs import astuple, replace
+
+from jackpotd.core.evolve import first_rare
+from jackpotd.core.rules import Rules
 from jackpotd.core.split import allocation
-from jackpotd.core.state import Definition, Instance, Pot
-from jackpotd.wire import records, rows
+from jackpotd.core.state import Definition, Instance, Pot, Rare
+from jackpotd.wire import parts, records, rows
 from jackpotd.wire.catalog_records import compile_document
+
+CHANGED_RULES_AT_HAND = 256
 
 
 class Cell:
@@ -46,7 +52,7 @@ def row_of(cell: Cell) -> rows.InstanceRow:
         status=state.status,
         version=state.version,
         updated_ms=state.updated_ms,
-        pots=tuple(rows.PotRow(*msgspec.structs.astuple(pot)) for pot in state.pots),
+        pots=tuple(rows.PotRow(*astuple(pot)) for pot in state.pots),
         carried=state.carried,
         contributions=state.contributions,
         contributed=state.contributed,
@@ -54,21 +60,30 @@ def row_of(cell: Cell) -> rows.InstanceRow:
         deficit=state.deficit,
         house=state.house,
         payouts=state.payouts,
+        rare=parts.part_of(state.rare),
     )
 
 
 def cell_of(row: rows.InstanceRow, moves: int) -> Cell:
     """The instance of a row that has moved so often."""
-    created = records.decode(row.created)
-    if not isinstance(created, records.Created):
-        raise TypeError("an instance's row does not carry its birth record")
-    state = instance_of(row, definition_of(created))
+    state = instance_of(row, definition_of(_created(row)))
     return Cell(state, row.as_of, bytes(row.created), rows.order_after_moves(moves))
 
 
-def instance_of(row: rows.InstanceRow, definition: Definition) -> Instance:
-    """The state that a row holds, of an instance whose rules are known."""
-    pots = tuple(Pot(*msgspec.structs.astuple(pot)) for pot in row.pots)
+def _created(row: rows.InstanceRow) -> records.Created:
+    created = records.decode(row.created)
+    if not isinstance(created, records.Created):
+        raise TypeError("an instance's row does not carry its birth record")
+    return created
+
+
+def instance_of(row: rows.InstanceRow, born: Definition) -> Instance:
+    """The state that a row holds, of an instance that was born so; its rules may have changed since."""
+    definition, rare = born, _rare_of(row, born)
+    if rare.document:
+        rules = _changed_rules(rare.document, _created(row).brands)
+        definition = replace(born, rules=rules)
+    pots = tuple(Pot(*astuple(pot)) for pot in row.pots)
     return Instance(
         definition=definition,
         plan=allocation(definition.rules, tuple(pot.is_open for pot in pots)),
@@ -83,4 +98,21 @@ def instance_of(row: rows.InstanceRow, definition: Definition) -> Instance:
         deficit=row.deficit,
         house=row.house,
         payouts=row.payouts,
+        rare=rare,
     )
+
+
+def _rare_of(row: rows.InstanceRow, born: Definition) -> Rare:
+    if row.rare is None:  # as the replay of a journal of that time has it
+        return first_rare(born.rules.pots, born.created_ms)
+    rare: Rare = parts.core_of(row.rare)
+    return rare
+
+
+@lru_cache(maxsize=CHANGED_RULES_AT_HAND)
+def _changed_rules(document: bytes, brands: tuple[str, ...]) -> Rules:
+    """The rules of a document that has replaced the one of the birth, for the brands of the birth.
+
+    Rows that come from other workers are decoded for every read.
+    """
+    return compile_document(document, list(brands))

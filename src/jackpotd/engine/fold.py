@@ -15,26 +15,31 @@ import msgspec
 from msgspec import Struct
 
 from jackpotd.core import evolve as transitions
-from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, PotWon
+from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
 from jackpotd.engine.cells import Cell, cell_of, definition_of, row_of
 from jackpotd.engine.moves import MoveRecord, Moves
 from jackpotd.engine.overlay import Overlay, PlayerCell
 from jackpotd.engine.ports import Keys, Rows
 from jackpotd.engine.received import ReceivedLinks
+from jackpotd.engine.winners import winner_rows
 from jackpotd.wire import records, rows
 
 
 class Prepared(Struct, frozen=True, gc=False):
-    """The states that follow from events, not yet in place."""
+    """The states that follow from events, not yet in place.
+
+    `inherited` is to be staged and put in place before them: the player's opt-in was that with another instance.
+    """
 
     state: Instance
     player_key: bytes | None
     player: Player
+    inherited: records.InheritedPlayers | None = None
 
 
-KnownPlayer = tuple[bytes, Player]
-"""The key of a player's row, and the player as it stands."""
+KnownPlayer = tuple[bytes, Player, str]
+"""The key of a player's row, the player as it stands, and the instance whose opt-in counts, if it is another one."""
 
 
 DIGESTS_AT_HAND = 4096
@@ -90,10 +95,32 @@ class Fold:
         return self.known_player(instance_id, brand, player_id)[1]
 
     def known_player(self, instance_id: str, brand: str, player_id: str) -> KnownPlayer:
-        """A player's standing with an instance, and where it is kept."""
+        """A player's standing with an instance, and where it is kept.
+
+        A player without a row is opted in where the instance inherits from another one, and is opted in with that.
+        """
         key = rows.player_key(instance_id, brand, player_id)
         found = self.overlay.player(key)
-        return key, UNKNOWN_PLAYER if found is None else found.player
+        if found is not None:
+            return key, found.player, ""
+        cell = self.cells.get(instance_id)
+        if cell is None or not cell.state.rare.inherits:
+            return key, UNKNOWN_PLAYER, ""
+        return key, *self._inherited(cell, brand, player_id)
+
+    def _inherited(self, cell: Cell, brand: str, player_id: str) -> tuple[Player, str]:
+        """The standing that a player brings from another instance here, which may inherit as well; none is unknown."""
+        seen = {cell.state.definition.instance_id}
+        while (name := cell.state.rare.inherits) and name not in seen and name in self.cells:
+            seen.add(name)
+            cell = self.cells[name]
+            found = self.overlay.player(rows.player_key(name, brand, player_id))
+            if found is not None:
+                player = found.player
+                if not player.opted_in:
+                    break
+                return _brought(player.preferences, player.updated_ms), name
+        return UNKNOWN_PLAYER, ""
 
     def create(self, seq: int, created: records.Created, encoded: bytes) -> None:
         """An instance is born."""
@@ -109,15 +136,21 @@ class Fold:
         `known` is the events' player, where the caller has looked it up already.
         """
         state = cell.state
-        player_key, player = None, UNKNOWN_PLAYER
+        player_key, player, inherited = None, UNKNOWN_PLAYER, None
         for event in events:
             state = transitions.evolve(state, event)
             if isinstance(event, Contributed | OptInChanged):
-                player_key, before = known or self.known_player(
-                    state.definition.instance_id, event.brand, event.player_id
+                instance_id = state.definition.instance_id
+                player_key, before, source = known or self.known_player(
+                    instance_id, event.brand, event.player_id
                 )
                 player = transitions.evolve_player(before, event)
-        return Prepared(state, player_key, player)
+                if source:
+                    brought = (event.brand, event.player_id, before.preferences)
+                    inherited = records.InheritedPlayers(
+                        instance_id, source, (brought,), event.at_ms
+                    )
+        return Prepared(state, player_key, player, inherited)
 
     def apply(
         self, seq: int, cell: Cell, prepared: Prepared, events: Sequence[InstanceEvent]
@@ -127,21 +160,19 @@ class Fold:
         self._changed.add(prepared.state.definition.instance_id)
         if prepared.player_key is not None:
             self.overlay.put_player(prepared.player_key, PlayerCell(seq, prepared.player))
-        if len(events) > 1:
+        if len(events) != 1 or type(events[0]) is not Contributed:
             self._put_winners(seq + cell.order, prepared.state.definition.instance_id, events)
 
     def _put_winners(self, order: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
-        for place, event in enumerate(events):
-            if isinstance(event, PotWon):
-                row = rows.WinnerRow(
-                    at_ms=event.at_ms,
-                    pot=event.pot,
-                    brand=event.brand,
-                    player_id=event.player_id,
-                    paid=event.paid,
-                    round_id=event.round_id,
-                )
-                self.overlay.put(rows.winner_key(instance_id, event.pot, order, place), row)
+        for place, row in winner_rows(events):
+            self.overlay.put(rows.winner_key(instance_id, row.pot, order, place), row)
+
+    def inherit(self, seq: int, record: records.InheritedPlayers) -> None:
+        """Players who have opted in with another instance have opted in with this one; who has a row, keeps it."""
+        for brand, player_id, preferences in record.players:
+            key = rows.player_key(record.instance_id, brand, player_id)
+            if self.overlay.player(key) is None:
+                self.overlay.put_player(key, PlayerCell(seq, _brought(preferences, record.at_ms)))
 
     def use_key(self, seq: int, request: records.Request) -> None:
         """A request's key, if it has one, now leads to this record."""
@@ -235,6 +266,8 @@ class Fold:
                 self._close(record.cause)
             case records.Forgotten():
                 self.forget(record)
+            case records.InheritedPlayers():
+                self.inherit(seq, record)
             case _:
                 self._replay_move(seq, record)
 
@@ -297,6 +330,13 @@ class Fold:
     def changed_rows(self) -> int:
         """Rows that the next checkpoint will write."""
         return len(self._changed) + len(self.overlay)
+
+
+def _brought(preferences: tuple[tuple[str, int], ...], updated_ms: int) -> Player:
+    """A player whose opt-in with another instance counts; nothing was contributed yet."""
+    return Player(
+        opted_in=True, preferences=preferences, count=0, value=0, pots=(), updated_ms=updated_ms
+    )
 
 
 def request_at(

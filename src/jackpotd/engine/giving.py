@@ -14,9 +14,9 @@ from jackpotd.engine.messages import (
     DepartMessage,
     LinkMessage,
     Message,
+    OperateMessage,
     OptInMessage,
     Reply,
-    StatusMessage,
 )
 from jackpotd.engine.moving import Host, MoveRefused, Redispatch
 from jackpotd.engine.ports import Clock, Journal, Rows
@@ -89,6 +89,9 @@ class Giver:
         if moves.moves_of(instance_id) >= rows.MOVES_MAX:
             return Rejection(Code.INVALID_STATE, f"{instance_id} has moved too often")
         if instance_id not in moves.departing():
+            if self._is_inheriting(instance_id):
+                message = f"{instance_id} stays until opt-ins have been copied between instances"
+                return Rejection(Code.INVALID_STATE, message)
             reply: Reply[int | Rejection] = Reply()
             actor.mailbox.post_due(DepartMessage(to_worker, reply.resolve))
             answer = await reply.wait()
@@ -100,6 +103,11 @@ class Giver:
                 Code.INVALID_STATE, f"{instance_id} is on its way to worker {other} already"
             )
         return None
+
+    def _is_inheriting(self, instance_id: str) -> bool:
+        """Whether opt-ins are being copied to an instance, or from it: both have to be with one worker."""
+        inherited = {cell.state.rare.inherits for cell in self._fold.cells.values()}
+        return bool(self._fold.cells[instance_id].state.rare.inherits) or instance_id in inherited
 
     async def _links_answered(self, instance_id: str) -> list[int]:
         """Waits for links of the instance's own requests, not for a worker that is down; returns their causes."""
@@ -188,8 +196,8 @@ class Giver:
                 self._redispatch.link(instance_id, message)
             case OptInMessage():
                 self._redispatch.opt_in(instance_id, message)
-            case StatusMessage():
-                self._redispatch.change_status(instance_id, message)
+            case OperateMessage():
+                self._redispatch.operate(instance_id, message)
             case DepartMessage():
                 message.answer(Rejection(Code.JACKPOT_NOT_FOUND, instance_id))
 

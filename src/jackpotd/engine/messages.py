@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar
 import trio
 from msgspec import Raw, Struct
 
-from jackpotd.core.commands import Bet, ChangeStatus, OptIn
+from jackpotd.core.commands import Bet, OperatorCommand, OptIn
 from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import Rules
@@ -140,11 +140,29 @@ class OptInMessage(Struct, frozen=True):
     answer: OptInAnswer
 
 
-class StatusMessage(Struct, frozen=True):
-    """To an actor: a change of state by a person; the actor stamps the time."""
+class Operated(Struct, frozen=True):
+    """What a person's command did to an instance: its state after it, and what happened, which may be nothing."""
 
-    command: ChangeStatus
-    answer: Callable[[Instance | Rejection], None]
+    state: Instance
+    events: tuple[InstanceEvent, ...]
+
+
+OperateAnswer = Callable[[Operated | Rejection], None]
+"""Told the outcome of a person's command, once it is durable."""
+
+
+class OperateMessage(Struct, frozen=True):
+    """To an actor: what a person wants of an instance beside play.
+
+    The actor stamps the time and, for a trigger, the round, what the secrets decide, and the crowd.
+    """
+
+    command: OperatorCommand
+    answer: OperateAnswer
+
+
+class AlarmMessage(Struct, frozen=True):
+    """To an actor: a window that somebody has contributed in is over."""
 
 
 class DepartMessage(Struct, frozen=True):
@@ -154,4 +172,6 @@ class DepartMessage(Struct, frozen=True):
     answer: Callable[[int | Rejection], None]
 
 
-Message = ContributeMessage | LinkMessage | OptInMessage | StatusMessage | DepartMessage
+Message = (
+    ContributeMessage | LinkMessage | OptInMessage | OperateMessage | AlarmMessage | DepartMessage
+)

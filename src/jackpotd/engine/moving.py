@@ -15,7 +15,7 @@ from typing import Protocol
 from jackpotd.engine.actor import Actor
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.fold import Fold
-from jackpotd.engine.messages import ContributeMessage, LinkMessage, OptInMessage, StatusMessage
+from jackpotd.engine.messages import ContributeMessage, LinkMessage, OperateMessage, OptInMessage
 from jackpotd.wire.moving_messages import Holding, HoldingState, RowsChunk
 
 
@@ -47,7 +47,7 @@ class Redispatch(Protocol):
 
     def opt_in(self, instance_id: str, message: OptInMessage) -> None: ...
 
-    def change_status(self, instance_id: str, message: StatusMessage) -> None: ...
+    def operate(self, instance_id: str, message: OperateMessage) -> None: ...
 
 
 class GiverPort(Protocol):

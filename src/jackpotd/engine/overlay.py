@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from jackpotd.core.state import Player, PotCount
 from jackpotd.engine.ports import Rows
-from jackpotd.wire import rows
+from jackpotd.wire import parts, rows
 
 DROPPED_AT_ONCE = 1000
 
@@ -154,6 +154,7 @@ def player_row(cell: PlayerCell) -> rows.PlayerRow:
         value=player.value,
         pots=tuple(rows.PotCountRow(pot.cycle, pot.count, pot.value) for pot in player.pots),
         updated_ms=player.updated_ms,
+        last=None if player.last is None else parts.part_of(player.last),
     )
 
 
@@ -165,5 +166,6 @@ def player_cell(row: rows.PlayerRow) -> PlayerCell:
         value=row.value,
         pots=tuple(PotCount(pot.cycle, pot.count, pot.value) for pot in row.pots),
         updated_ms=row.updated_ms,
+        last=None if row.last is None else parts.core_of(row.last),
     )
     return PlayerCell(row.as_of, player)

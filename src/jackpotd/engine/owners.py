@@ -1,4 +1,4 @@
-"""What may be asked of an instance's owner, wherever it lives: reads, changes of state, births.
+"""What may be asked of an instance's owner, wherever it lives: reads, what people do to it, births.
 
 Whatever is told is durable with the owner. A worker that is not there is a Rejection, OVERLOADED.
 """
@@ -9,10 +9,10 @@ from typing import Protocol
 import trio
 import trio.lowlevel
 
-from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.commands import Inherit, OperatorCommand, OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Player
-from jackpotd.engine.messages import OptInAnswer
+from jackpotd.engine.messages import Operated, OptInAnswer
 from jackpotd.engine.shard import Shard
 from jackpotd.wire.catalog_records import InstanceEntry
 from jackpotd.wire.rows import WinnerRow
@@ -43,8 +43,8 @@ class Owners(Protocol):
         """The latest winners, the latest first: of one pot or over all, of a brand or of all where it is empty."""
         ...
 
-    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
-        """Starts, pauses, resumes or terminates an instance."""
+    async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
+        """Does what a person wants of an instance beside play; its owner stamps the time."""
         ...
 
     async def create(self, entry: InstanceEntry) -> Instance | Rejection:
@@ -104,10 +104,18 @@ class LocalOwners:
         await self._shard.durable()
         return found
 
-    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+    async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         if instance_id not in self._shard.actors:
             return not_found(instance_id)
-        return await self._shard.change_status(instance_id, command)
+        if isinstance(command, Inherit) and not self._has_players_of(command.from_instance):
+            message = f"{command.from_instance} lives with another worker than {instance_id}"
+            return Rejection(Code.INVALID_STATE, message)
+        return await self._shard.operate(instance_id, command)
+
+    def _has_players_of(self, instance_id: str) -> bool:
+        """Whether the players of an instance are here, and stay; the empty name has none."""
+        is_leaving = instance_id in self._shard.fold.moves.departing()
+        return not instance_id or (self.has(instance_id) and not is_leaving)
 
     async def create(self, entry: InstanceEntry) -> Instance | Rejection:
         return await self._shard.create(entry)

@@ -75,14 +75,22 @@ class NoViews:
 
 
 class Entropy(Protocol):
-    """Random numbers that nobody can foresee."""
-
-    def draws(self, count: int) -> tuple[int, ...]:
-        """Independent 64-bit integers."""
-        ...
+    """Identifiers that nobody can foresee."""
 
     def uuid(self) -> str:
         """A random UUID (version 4)."""
+        ...
+
+
+class Vault(Protocol):
+    """The keeper of the secrets behind seals; it finds each of them again from its nonce."""
+
+    def fresh(self, instance_id: str, pot_id: str, number: int) -> tuple[str, bytes]:
+        """A new nonce, 32 bytes in hex, for the seal of this number, and the secret of 32 bytes that it leads to."""
+        ...
+
+    def secret(self, instance_id: str, pot_id: str, number: int, nonce: str) -> bytes:
+        """The secret that a nonce stands for: the same at any time and in every worker."""
         ...
 
 

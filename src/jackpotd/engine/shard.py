@@ -9,24 +9,27 @@ from collections.abc import Callable, Iterator
 import trio
 from msgspec import Raw, Struct
 
-from jackpotd.core.commands import ChangeStatus, OptIn
+from jackpotd.core.commands import OperatorCommand, OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Player
 from jackpotd.engine.actor import Actor, ActorStatistics
+from jackpotd.engine.alarms import Alarms
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.fold import Fold
 from jackpotd.engine.idempotency import KeyDesk
 from jackpotd.engine.mailbox import MailboxFull
 from jackpotd.engine.messages import (
+    AlarmMessage,
     ContributeMessage,
+    Operated,
+    OperateMessage,
     OptInAnswer,
     OptInMessage,
     Reply,
-    StatusMessage,
 )
 from jackpotd.engine.places import Definitions
-from jackpotd.engine.ports import Clock, Entropy, Journal, Views
+from jackpotd.engine.ports import Clock, Entropy, Journal, Vault, Views
 from jackpotd.engine.propagation import Propagation
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry
@@ -50,7 +53,8 @@ class Shard:
         fold: their state, recovered.
         journal: where their records go.
         clock: stamps what happens.
-        entropy: draws.
+        entropy: names rounds.
+        vault: keeps the secrets behind seals.
         mailbox_length_max: the most messages that wait for one instance.
         has_embedded_wallet: whether players' parts can be taken.
         index: the worker's number; None is the only worker, which gives birth by itself to all that the catalog names.
@@ -64,6 +68,7 @@ class Shard:
         clock: Clock,
         entropy: Entropy,
         *,
+        vault: Vault,
         mailbox_length_max: int,
         has_embedded_wallet: bool,
         index: int | None = None,
@@ -77,10 +82,13 @@ class Shard:
         self.key_desk = KeyDesk(fold, journal, clock, views)
         self._clock = clock
         self._entropy = entropy
+        self._vault = vault
+        self._alarms = Alarms(clock, self._ring)
         self._mailbox_length_max = mailbox_length_max
         self.propagation = Propagation(self.actors, fold, journal)
         self.told_of_start: Callable[[str], None] = lambda _instance_id: None
         self.told_of_removal: Callable[[str], None] = lambda _instance_id: None
+        self._told_of_unfinished: list[Callable[[Instance], None]] = []
         self._nursery: trio.Nursery | None = None
 
     async def run(
@@ -92,6 +100,7 @@ class Shard:
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self._alarms.run, name="alarms")
             definitions = Definitions(catalog)
             self.key_desk.definitions = self.propagation.definitions = definitions
             for cell in list(self.fold.cells.values()):
@@ -113,15 +122,33 @@ class Shard:
             journal=self.journal,
             clock=self._clock,
             entropy=self._entropy,
+            vault=self._vault,
+            alarms=self._alarms,
             propagation=self.propagation,
             mailbox_length_max=self._mailbox_length_max,
         )
         self.actors[actor.instance_id] = actor
         self._nursery.start_soon(actor.run, name=f"actor {actor.instance_id}")
         self.told_of_start(actor.instance_id)
+        self._tell_of_unfinished(cell.state)
+
+    def on_unfinished(self, callback: Callable[[Instance], None]) -> None:
+        """Told of instances that have money on its way to others, or whose opt-ins are still to be copied."""
+        self._told_of_unfinished.append(callback)
+
+    def _tell_of_unfinished(self, state: Instance) -> None:
+        if state.rare.transfers or state.rare.inherits:
+            for callback in self._told_of_unfinished:
+                callback(state)
+
+    def _ring(self, instance_id: str) -> None:
+        actor = self.actors.get(instance_id)
+        if actor is not None:
+            actor.mailbox.post_due(AlarmMessage())
 
     def remove(self, instance_id: str) -> None:
         """Knows an actor no more."""
+        self._alarms.set(instance_id, None)
         if self.actors.pop(instance_id, None) is not None:
             self.told_of_removal(instance_id)
 
@@ -186,14 +213,20 @@ class Shard:
         """To the owner of an instance; its answer calls back."""
         self._post(instance_id, OptInMessage(command, answer))
 
-    async def change_status(self, instance_id: str, command: ChangeStatus) -> Instance | Rejection:
+    async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         """Asks the owner of an instance; returns when its answer is durable."""
-        reply: Reply[Instance | Rejection] = Reply()
-        self._post(instance_id, StatusMessage(command, reply.resolve))
+        reply: Reply[Operated | Rejection] = Reply()
+
+        def answer(outcome: Operated | Rejection) -> None:
+            if isinstance(outcome, Operated):
+                self._tell_of_unfinished(outcome.state)
+            reply.resolve(outcome)
+
+        self._post(instance_id, OperateMessage(command, answer))
         return await reply.wait()
 
     def _post(
-        self, instance_id: str, message: ContributeMessage | OptInMessage | StatusMessage
+        self, instance_id: str, message: ContributeMessage | OptInMessage | OperateMessage
     ) -> None:
         try:
             self.actors[instance_id].mailbox.post(message)

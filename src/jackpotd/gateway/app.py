@@ -157,6 +157,7 @@ def _read_routes(reads: Reads) -> list[Route]:
             dict[str, list[wire.WinnerAnswer]],
             WinnersQuery,
         ),
+        route(f"{of_jackpot}/fairness", reads.fairness, "Instances", wire.FairnessAnswer),
         route("/currencies/<brand_id>", reads.currencies, "Currencies", wire.CurrenciesAnswer),
     ]
 

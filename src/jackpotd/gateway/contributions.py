@@ -177,12 +177,13 @@ def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
     contributed = taken.events[0]
     if not isinstance(contributed, Contributed):
         raise TypeError("a contribution's first event is the contribution")
-    win_amount, win_pot_id = _NO_WIN, None
+    win_amount, win_pot_id, is_withheld = _NO_WIN, None, False
     if len(taken.events) > 1:
         wins = [event for event in taken.events if isinstance(event, PotWon)]
         win_amount = codec.amount(sum(won.win for won in wins))
         highest = max(wins, key=lambda won: won.paid, default=None)
         win_pot_id = None if highest is None else taken.rules.pots[highest.pot].id
+        is_withheld = any(won.is_withheld for won in wins)
     return wire.ContributionAnswer(
         taken.instance_id,
         contributed.at_ms,
@@ -190,7 +191,7 @@ def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
         win_amount,
         win_pot_id,
         None,  # no ticket
-        False,  # not withheld
+        is_withheld,
         contributed.currency,
         codec.amount(contributed.amount),
         metadata,

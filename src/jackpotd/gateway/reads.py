@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from jackpotd.core import money
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
+from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Seal
 from jackpotd.edge.exchange import (
     Incoming,
     Outgoing,
@@ -164,6 +164,21 @@ class Reads:
             found[pot.id] = await self._some_winners(request, state, index)
         return answer(found)
 
+    async def fairness(self, request: Incoming) -> Outgoing:
+        """Get the commitment to the secret of each pot, to be noted before playing; null for a pot that is over.
+
+        The secret is revealed when the pot has been won, and everybody can then check every draw.
+        """
+        state = await self._seen_instance(request)
+        pots = zip(state.rules.pots, state.rare.seals, strict=True)
+        return answer(
+            wire.FairnessAnswer(
+                instance_id=state.definition.instance_id,
+                contributions=state.contributions,
+                pots=[_sealed_pot(rules.id, seal) for rules, seal in pots],
+            )
+        )
+
     async def _some_winners(
         self, request: Incoming, state: Instance, pot: int | None
     ) -> list[wire.WinnerAnswer]:
@@ -198,7 +213,7 @@ def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.I
                 instance_count=pot.cycle,
                 is_progressive=rules.is_progressive,
                 current_value=codec.amount(pot.value),
-                community_split=codec.amount(0),
+                community_split=codec.amount(sum(each.share for each in rules.community)),
             )
             for rules, pot in zip(state.rules.pots, state.pots, strict=True)
         ],
@@ -206,6 +221,12 @@ def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.I
         timestamp_end=None,
         status=state.status,
     )
+
+
+def _sealed_pot(pot_id: str, seal: Seal | None) -> wire.SealedPot:
+    if seal is None:
+        return wire.SealedPot(pot_id, None, None, None, None)
+    return wire.SealedPot(pot_id, seal.number, seal.commitment, seal.at_ms, seal.first)
 
 
 def _opt_in_status(
@@ -256,6 +277,12 @@ def _winner_answer(state: Instance, row: rows.WinnerRow) -> wire.WinnerAnswer:
         win_amount=codec.amount(row.paid),
         currency=state.rules.currency,
         gameround_id=row.round_id,
-        win_withheld=False,
-        community=False,
+        win_withheld=row.win_withheld and _is_held(state, row),
+        community=row.community,
     )
+
+
+def _is_held(state: Instance, row: rows.WinnerRow) -> bool:
+    """Whether the money of a win still waits for a person."""
+    held = state.rare.held
+    return any((win.round_id, win.pot) == (row.round_id, row.pot) for win in held)

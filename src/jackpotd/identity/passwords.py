@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import argon2
+import structlog
 import trio
 
 from jackpotd.identity.principal import AccountByName
@@ -15,6 +16,8 @@ DEMO_PASSWORDS = frozenset({"admin-demo", "event-processor-demo"})
 PASSWORD_LENGTH_MIN = 8
 _CHECKS_AT_ONCE_MAX = 2
 _TRACKED_NAMES_MAX = 10_000
+
+_log = structlog.get_logger("jackpotd.identity")
 
 _HASHER = argon2.PasswordHasher()
 
@@ -98,6 +101,8 @@ class PasswordDesk:
             self._failures.pop(next(unlocked, None) or next(iter(self._failures)))
         count, _ = self._failures.get(username, (0, 0.0))
         self._failures[username] = (count + 1, self._monotonic())
+        if count + 1 == self._failures_max:
+            _log.warning("account locked", username=username, seconds=self._lock_s)
 
 
 def _verify(hashed: str, password: str) -> bool:

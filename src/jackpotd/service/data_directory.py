@@ -101,6 +101,11 @@ class DataDirectory(Struct, frozen=True):
         return self.root / "token.secret"
 
     @property
+    def vault_key(self) -> Path:
+        """The master key behind all seals; whoever has it knows what is still hidden."""
+        return self.root / "vault.key"
+
+    @property
     def runtime(self) -> Path:
         """Names the private directory of the server that is running, or was."""
         return self.root / "runtime"

@@ -243,6 +243,7 @@ class Fleet:
             await nursery.start(serve_control, self._sockets, self._control)
             nursery.start_soon(self.empty_retired)
             nursery.start_soon(self._placer.run, name="placement")
+            nursery.start_soon(edge.system.administered.run, name="administration")
             async with trio.open_nursery() as listening:
                 listening.start_soon(
                     serve_listeners, edge.system, {"admin": address}, admin, ready, self.stopping

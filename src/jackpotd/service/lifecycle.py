@@ -12,6 +12,7 @@ from jackpotd.service.fleet import Plan, bring_home, run_fleet
 from jackpotd.service.placement import OFF, load_placement
 from jackpotd.service.server import require_loopback, run
 from jackpotd.service.settings import Settings
+from jackpotd.service.vault import load_key
 
 
 def planned(settings: Settings, *, is_demo: bool) -> Plan:
@@ -42,6 +43,7 @@ async def serve(
     Raises:
         ListenerError: an address cannot be bound, or the demo was asked for beyond loopback.
         DataDirectoryError: the data directory is in use.
+        KeyDamaged: the master key behind the seals cannot be used.
         JournalFailed: a journal does not take writes any more.
         WorkerLost: a worker cannot be kept alive.
     """
@@ -49,6 +51,7 @@ async def serve(
         require_loopback({"gateway": settings.gateway.address, "admin": settings.admin.address})
     data = DataDirectory(Path(settings.service.data_dir))
     with data.locked():
+        load_key(data.vault_key)  # is made, or refused, before any worker needs it
         retired = tuple(
             folder.index
             for folder in data.workers()

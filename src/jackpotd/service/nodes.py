@@ -12,6 +12,7 @@ from jackpotd.cluster.worker_node import WorkerNode
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.giving import Giver
 from jackpotd.engine.taking import Taker
+from jackpotd.engine.transfers import Transfers
 from jackpotd.journal.log import LmdbLog
 from jackpotd.mesh import EDGE
 from jackpotd.mesh.mesh import Mesh
@@ -24,6 +25,7 @@ from jackpotd.service.telemetry import Telemetry
 from jackpotd.service.wiring import (
     System,
     WorkerPart,
+    build_administration,
     build_catalog,
     build_identity,
     build_worker,
@@ -79,17 +81,21 @@ def build_edge(
     mesh = Mesh(EDGE, sockets, connects_to=())
     node = EdgeNode(mesh, part.owner, workers=workers)
     guard, sessions = build_identity(settings, data, catalog)
+    entropy = SystemEntropy()
     system = System(
         settings=settings,
         catalog=catalog,
         guard=guard,
         sessions=sessions,
         telemetry=telemetry,
-        entropy=SystemEntropy(),
+        entropy=entropy,
         metrics=metrics,
         owners=node.owners,
         catalog_part=part,
         worker_part=None,
+        administration=build_administration(
+            settings, part.owner, node.owners, guard, entropy, node.places.owner_of
+        ),
     )
     remote = {index: RemoteWorker(mesh, index) for index in (*range(workers), *retired)}
     return Edge(system, node, remote)
@@ -137,6 +143,7 @@ def build_worker_node(
         owners=node.owners,
         catalog_part=None,
         worker_part=part,
+        transfers=Transfers(part.shard, node.owners),
     )
     return Worker(system, node, mesh)
 

@@ -122,7 +122,8 @@ async def _start(nursery: trio.Nursery, system: System, *, is_demo: bool) -> Non
     await worker.views.open_all(worker.shard.fold.moves.views)
     await nursery.start(worker.shard.run, system.catalog, name="shard")
     await worker.journal.durable()
-    start_upkeep(nursery, worker, system.settings)
+    start_upkeep(nursery, system)
+    nursery.start_soon(system.administered.run, name="administration")
 
 
 async def fill_demo(writing: CatalogPart) -> None:
@@ -130,8 +131,12 @@ async def fill_demo(writing: CatalogPart) -> None:
     await writing.owner.change(demo_data.BY, lambda known: demo_data.fill(known, clock_ms()))
 
 
-def start_upkeep(nursery: trio.Nursery, worker: WorkerPart, settings: Settings) -> None:
+def start_upkeep(nursery: trio.Nursery, system: System) -> None:
     """Starts what a recovered worker does in the background."""
+    worker, settings = system.worker, system.settings
+    if system.transfers is not None:
+        nursery.start_soon(system.transfers.run, name="transfers")
+    nursery.start_soon(worker.inheriting.run, name="inherited opt-ins")
     nursery.start_soon(worker.dropper.run, name="dropper")
     nursery.start_soon(worker.views.run, settings.journal.checkpoint_interval_s, name="key views")
     nursery.start_soon(worker.checkpointer.run, name="checkpoint")

@@ -160,6 +160,16 @@ class AdminSettings(ListenerSettings, frozen=True, kw_only=True):
         str,
         Meta(description="Where templates, instances, operators and accounts are managed."),
     ] = "127.0.0.1:8080"
+    four_eyes: Annotated[
+        bool,
+        Meta(
+            description="A second person approves publishing, corrections, withheld wins and ends."
+        ),
+    ] = False
+    approval_lifetime_s: Annotated[
+        int,
+        Meta(ge=1, le=31_536_000, description="How long a request waits for a second person."),
+    ] = 86_400
 
 
 class ConnectSettings(ListenerSettings, frozen=True, kw_only=True):

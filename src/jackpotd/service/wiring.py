@@ -6,8 +6,10 @@ from typing import TypeVar
 from msgspec import Struct
 from quart_trio import QuartTrio
 
+from jackpotd.admin.administration import Administration
 from jackpotd.admin.app import build_admin
 from jackpotd.admin.context import AdminContext
+from jackpotd.admin.switching import Place
 from jackpotd.edge.guard import Guard
 from jackpotd.edge.sessions import Sessions
 from jackpotd.edge.shell import Shell
@@ -15,10 +17,12 @@ from jackpotd.engine.catalog import Catalog, CatalogOwner, replay
 from jackpotd.engine.checkpoint import Checkpointer
 from jackpotd.engine.dropping import Dropper
 from jackpotd.engine.fold import Fold
+from jackpotd.engine.inheriting import Inheriting
 from jackpotd.engine.owners import LocalOwners, Owners
 from jackpotd.engine.recovery import recover
 from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
+from jackpotd.engine.transfers import Transfers
 from jackpotd.gateway.app import GatewayParts, build_gateway
 from jackpotd.identity.passwords import PasswordDesk
 from jackpotd.identity.tokens import TokenDesk, load_secret
@@ -32,6 +36,7 @@ from jackpotd.service.entropy import SystemEntropy
 from jackpotd.service.settings import Settings
 from jackpotd.service.storage import WorkerStorage, clock_ms, key_views, retention_ms
 from jackpotd.service.telemetry import Gauges, Telemetry
+from jackpotd.service.vault import SystemVault, load_key
 from jackpotd.wire.catalog_records import Account
 
 
@@ -52,6 +57,7 @@ class WorkerPart(Struct, frozen=True):
     key_upkeep: KeyUpkeep
     disk: LmdbRows
     dropper: Dropper
+    inheriting: Inheriting
     views: KeyViews
     replayed_records: int
 
@@ -69,6 +75,13 @@ class System(Struct, frozen=True):
     owners: Owners
     catalog_part: CatalogPart | None
     worker_part: WorkerPart | None
+    administration: Administration | None = None
+    transfers: Transfers | None = None
+
+    @property
+    def administered(self) -> Administration:
+        """What operators' calls do, on a node that writes the catalog."""
+        return _required(self.administration)
 
     @property
     def writing(self) -> CatalogPart:
@@ -109,17 +122,8 @@ class System(Struct, frozen=True):
 
     def admin(self, *, is_loopback: bool) -> QuartTrio:
         """The admin listener's application."""
-        context = AdminContext(
-            owner=self.writing.owner,
-            owners=self.owners,
-            guard=self.guard,
-            clock=clock_ms,
-            new_id=self.entropy.uuid,
-            list_limit_max=self.settings.limits.list_limit_max,
-            key_retention_ms=retention_ms(self.settings),
-        )
         return build_admin(
-            context,
+            self.administered,
             self.sessions,
             self._shell("admin", "jackpotd admin"),
             is_healthy=self.is_healthy,
@@ -181,6 +185,7 @@ def build_worker(
         entropy,
         mailbox_length_max=settings.limits.mailbox_length_max,
         has_embedded_wallet=is_demo or settings.wallet.embedded,
+        vault=SystemVault(load_key(data.vault_key)),
         index=index,
         views=views,
     )
@@ -195,6 +200,7 @@ def build_worker(
         key_upkeep=key_upkeep,
         disk=storage.rows,
         dropper=Dropper(fold, journal, storage.rows, checkpointer),
+        inheriting=Inheriting(shard, fold, journal, storage.rows, checkpointer, clock_ms),
         views=views,
         replayed_records=replayed,
     )
@@ -250,6 +256,7 @@ def build_single(
     worker_part = build_worker(
         settings, data, storage, catalog, telemetry, entropy, is_demo=is_demo, index=None
     )
+    owners = LocalOwners(worker_part.shard)
     return System(
         settings=settings,
         catalog=catalog,
@@ -258,10 +265,37 @@ def build_single(
         telemetry=telemetry,
         entropy=entropy,
         metrics=metrics,
-        owners=LocalOwners(worker_part.shard),
+        owners=owners,
         catalog_part=catalog_part,
         worker_part=worker_part,
+        administration=build_administration(
+            settings, catalog_part.owner, owners, guard, entropy, lambda _: None
+        ),
+        transfers=Transfers(worker_part.shard, owners),
     )
+
+
+def build_administration(
+    settings: Settings,
+    owner: CatalogOwner,
+    owners: Owners,
+    guard: Guard,
+    entropy: SystemEntropy,
+    place: Place,
+) -> Administration:
+    """What operators' calls do, and what is finished in the background."""
+    context = AdminContext(
+        owner=owner,
+        owners=owners,
+        guard=guard,
+        clock=clock_ms,
+        new_id=entropy.uuid,
+        list_limit_max=settings.limits.list_limit_max,
+        key_retention_ms=retention_ms(settings),
+        four_eyes=settings.admin.four_eyes,
+        approval_lifetime_ms=settings.admin.approval_lifetime_s * 1000,
+    )
+    return Administration(context, place)
 
 
 def build_identity(

@@ -97,7 +97,7 @@ async def _live(leash: Leash, lines: AsyncIterator[Message], begin: Begin) -> No
                 await worker.views.open_all(worker.shard.fold.moves.views)
                 await nursery.start(node.node.run, name="mesh")
                 await worker.journal.durable()
-                start_upkeep(nursery, worker, settings)
+                start_upkeep(nursery, node.system)
                 interpreter.settle()
                 await leash.send(
                     Recovered(worker.shard.statistics().instances, worker.replayed_records)

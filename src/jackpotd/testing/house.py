@@ -26,6 +26,7 @@ from jackpotd.engine.shard import Shard
 from jackpotd.testing.memory_journal import MemoryJournal
 from jackpotd.testing.memory_log import MemoryLog
 from jackpotd.testing.templates import Json, encoded, rates
+from jackpotd.testing.vault import SeededVault
 from jackpotd.wire.catalog_records import (
     Brand,
     CatalogEntity,
@@ -57,15 +58,10 @@ class StepClock:
 
 
 class SeededEntropy:
-    """Draws from a seed; a share of them is 0, which tips whatever can tip."""
+    """Names from a seed."""
 
-    def __init__(self, seed: int, hits: float) -> None:
+    def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
-        self._hits = hits
-
-    def draws(self, count: int) -> tuple[int, ...]:
-        rng = self._rng
-        return tuple(0 if rng.random() < self._hits else rng.getrandbits(64) for _ in range(count))
 
     def uuid(self) -> str:
         return str(UUID(int=self._rng.getrandbits(128), version=4))
@@ -151,7 +147,6 @@ class House:
         keys: Keys | None = None,
         journal: Callable[[MemoryLog], RunningJournal] = MemoryJournal,
         seed: int = 0,
-        hits: float = 0.25,
         mailbox_length_max: int = 10_000,
         has_embedded_wallet: bool = True,
         clock: StepClock | None = None,
@@ -168,7 +163,8 @@ class House:
             self.fold,
             self.journal,
             self.clock,
-            SeededEntropy(seed, hits),
+            SeededEntropy(seed),
+            vault=SeededVault(seed),
             mailbox_length_max=mailbox_length_max,
             has_embedded_wallet=has_embedded_wallet,
         )

@@ -20,11 +20,13 @@ from jackpotd.engine.fold import Fold
 from jackpotd.engine.recovery import MemoryKeys, MemoryRows, recover
 from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
+from jackpotd.engine.transfers import Transfers
 from jackpotd.mesh import EDGE
 from jackpotd.mesh.mesh import Mesh
 from jackpotd.testing.house import SeededEntropy, StepClock
 from jackpotd.testing.memory_journal import MemoryJournal
 from jackpotd.testing.memory_log import MemoryLog
+from jackpotd.testing.vault import SeededVault
 from jackpotd.wire.catalog_records import CatalogEntity
 
 
@@ -52,7 +54,8 @@ class Neighbour:
             self.fold,
             self.journal,
             StepClock(),
-            SeededEntropy(index * 1_000_000 + log.last_seq, 0.25),
+            SeededEntropy(index * 1_000_000 + log.last_seq),
+            vault=SeededVault(),
             mailbox_length_max=10_000,
             has_embedded_wallet=True,
             index=index,
@@ -67,6 +70,7 @@ class Neighbour:
             workers=workers,
             link_deadline_s=link_deadline_s,
         )
+        self.transfers = Transfers(self.shard, self.node.owners)
         self.stopping = trio.CancelScope()
         self.stopped = trio.Event()
 
@@ -143,6 +147,7 @@ class Street:
             async with trio.open_nursery() as nursery:
                 if commits:
                     nursery.start_soon(worker.journal.run)
+                nursery.start_soon(worker.transfers.run)
                 await nursery.start(worker.node.run)
                 task_status.started()
         worker.stopped.set()

@@ -7,15 +7,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct, field
 
-from jackpotd.core.state import Status
-from jackpotd.wire.gateway_messages import END, PLAIN_ID, Amount, Currency, Text
+from jackpotd.wire.gateway_messages import END, PLAIN_ID, Currency, Text
 from jackpotd.wire.template import Key, OwnerPath, Strict
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 PlainId = Annotated[str, Meta(pattern=f"^{PLAIN_ID}{END}")]
 Username = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_.@\-]{{1,128}}{END}")]
-Reason = Annotated[str, Meta(max_length=1024)]
-LINKS_MAX = 64
 
 
 class LoginDoc(Strict, frozen=True):
@@ -172,66 +169,3 @@ class CurrenciesDoc(Strict, frozen=True):
 
     base_currency: Currency
     multipliers: dict[Currency, Raw]
-
-
-class InstantiateDoc(Strict, frozen=True):
-    """`POST /templates/instantiate`; `linked_instance` is one link to begin with."""
-
-    template_owner_id: OwnerPath
-    template_id: Key
-    instance_owner_id: OwnerPath
-    instance_name: Name
-    linked_instance: str | None = None
-    status: Literal["Pending", "Active"] = "Active"
-    schedule: dict[str, Any] | None = None
-
-
-class PotState(Struct, frozen=True):
-    """A pot with its reserve, its hits and what it paid, in the jackpot's currency."""
-
-    id: str
-    is_progressive: bool
-    current_value: Amount
-    seed_reserve: Amount
-    instance_count: int
-    max_instantiation_count: int | None
-    is_open: bool
-    hits: int
-    wins: Amount
-
-
-class InstanceState(Struct, frozen=True):
-    """An instance with its books: every account of the ledger, money in negative, adding up to zero."""
-
-    id: str
-    name: str
-    owner_id: str
-    template_id: str
-    template_owner_id: str
-    jackpot_type: str
-    currency: str
-    status: Status
-    instance_version: int
-    opt_in_required: bool
-    contribution_type: dict[str, Any]
-    allowed_brands: list[str]
-    allowed_sources: list[str]
-    linked_instances: list[str]
-    pots: list[PotState]
-    contribution_count: int
-    ledger: dict[str, Amount]
-    created_timestamp: int
-    last_updated: int
-
-
-class StatusDoc(Strict, frozen=True):
-    """`PUT /instances/{id}/status`."""
-
-    status: Literal["Pending", "Active", "Paused", "Terminated", "Ended"]
-    reason: Reason = ""
-
-
-class LinksDoc(Strict, frozen=True):
-    """The instances that receive when this one does, in their order."""
-
-    linked_instances: Annotated[list[str], Meta(max_length=LINKS_MAX)]

@@ -3,12 +3,14 @@
 Same rules of evolution as the journal of contributions: fields are added last with a default.
 """
 
+from typing import Literal
+
 import msgspec
 from msgspec import Raw, Struct
 
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Status
-from jackpotd.wire.template import DECODER, compile_rules
+from jackpotd.wire.template import DECODER, rules_in
 
 
 class _Entity(Struct, frozen=True, tag_field="kind", kw_only=True):
@@ -134,8 +136,71 @@ class Account(_Entity, frozen=True, tag="account", kw_only=True):
     generation: int = 0
 
 
+ApprovalKind = Literal[
+    "publish", "adjustment", "release", "rejection", "termination", "decommission", "switchmodel"
+]
+ApprovalState = Literal["Waiting", "Approved", "Executed", "Failed", "Rejected"]
+
+
+class Approval(_Entity, frozen=True, tag="approval", kw_only=True):
+    """A request that waits for a second person, as it was asked: the parts of its path by name, and its body.
+
+    `owner_id` is who owns what it is about. Approved is durable before it is executed, so a crash in between leaves
+    something to be done; `note` says why it was rejected, or how it failed.
+    """
+
+    id: str
+    what: ApprovalKind
+    owner_id: str
+    path: dict[str, str]
+    body: Raw
+    asked_by: str
+    asked_ms: int
+    expires_ms: int
+    state: ApprovalState = "Waiting"
+    decided_by: str = ""
+    decided_ms: int = 0
+    note: str = ""
+
+
+class SwitchPart(Struct, frozen=True, kw_only=True):
+    """A share of what a pot holds, in units of 1e-8, for a pot of the new instance."""
+
+    pot: int
+    to_pot: str
+    share: int
+
+
+class Switching(_Entity, frozen=True, tag="switching", kw_only=True):
+    """An instance that becomes another one, of another template; the new one stands in the catalog as Pending.
+
+    Begun: its money and its opt-ins are being moved. Remapped: sources and links lead to the new one, which is to be
+    started if `starts`. Done; or called off, because the old one did not let its money go.
+    """
+
+    id: str
+    source: str
+    target: str
+    parts: tuple[SwitchPart, ...]
+    with_opt_ins: bool
+    starts: bool
+    by: str
+    reason: str
+    at_ms: int
+    stage: Literal["Begun", "Remapped", "Done", "CalledOff"] = "Begun"
+
+
 CatalogEntity = (
-    Operator | Source | Template | InstanceEntry | Placement | Links | Currencies | Account
+    Operator
+    | Source
+    | Template
+    | InstanceEntry
+    | Placement
+    | Links
+    | Currencies
+    | Account
+    | Approval
+    | Switching
 )
 
 
@@ -160,5 +225,5 @@ def decode(data: bytes) -> Change:
 
 
 def compile_document(document: bytes, brands: list[str]) -> Rules:
-    """The rules of a stored template; it was checked when it was created."""
-    return compile_rules(DECODER.decode(document), brands)
+    """The rules of a stored template; it was checked when it was created, by the version of that time."""
+    return rules_in(DECODER.decode(document), brands)

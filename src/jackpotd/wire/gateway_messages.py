@@ -291,6 +291,27 @@ class WinnerAnswer(Struct, frozen=True):
     community: bool
 
 
+class SealedPot(Struct, frozen=True):
+    """The commitment to what decides a pot, made at a time (Unix ms) before any contribution that it decides.
+
+    `contributions_before` is how many contributions the instance had taken then: the next one is the first.
+    """
+
+    pot_id: str
+    seal_number: int | None
+    commitment: str | None
+    sealed_at: int | None
+    contributions_before: int | None
+
+
+class FairnessAnswer(Struct, frozen=True):
+    """The commitments of an instance as they stand after so many contributions."""
+
+    instance_id: str
+    contributions: int
+    pots: list[SealedPot]
+
+
 class CurrenciesAnswer(Struct, frozen=True):
     """The multipliers that apply to a brand."""
 

@@ -202,13 +202,19 @@ class AskOptIn(_Message, frozen=True, tag=21):
     rates: dict[str, int]
 
 
-class AskStatus(_Message, frozen=True, tag=22):
-    """A change of state by a person: Instances or Refused."""
+class AskOperate(_Message, frozen=True, tag=22):
+    """What a person wants of an instance, as `operator_commands` encodes it: Operated or Refused."""
 
     instance_id: str
-    status: str
-    reason: str
-    by: str
+    kind: str
+    command: bytes
+
+
+class Operated(_Message, frozen=True, tag=25):
+    """The instance's row after a person's command, and what happened, as in its record."""
+
+    row: bytes
+    events: bytes
 
 
 class GiveBirth(_Message, frozen=True, tag=23):
@@ -315,7 +321,8 @@ Message = (
     | AskWinners
     | Winners
     | AskOptIn
-    | AskStatus
+    | AskOperate
+    | Operated
     | GiveBirth
     | LinkNotHere
     | AskHoldings

@@ -2,93 +2,87 @@
 
 These types are the format, apart from the core's own: a field is added last and with a default, never reordered, never
 retyped, and a tag is never used again. JSON, because a journal is evidence: anyone can read it with no tool of ours,
-and its integers have no size.
+and its integers have no size. The events of instances stand in `event_records`, what is nested in them in `parts`.
 """
-
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from jackpotd.core import events as core
 from jackpotd.core.state import Status
 from jackpotd.wire.codec import NULL
+from jackpotd.wire.event_records import (
+    Adjusted,
+    Boosted,
+    ChangeAsked,
+    CommunityPaid,
+    Contributed,
+    EventRecord,
+    HeldWinDecided,
+    Inherited,
+    OptInChanged,
+    PotClosed,
+    PotWon,
+    RulesChanged,
+    Sealed,
+    StatusChanged,
+    TipHeld,
+    TransferDone,
+    TransfersSent,
+    TransferTaken,
+    Triggered,
+    WindowEnded,
+    from_events,
+    to_events,
+)
 from jackpotd.wire.rows import InstanceRow, PlayerRow, ReceivedRow, WinnerRow
+
+__all__ = [
+    "Abandoned",
+    "Adjusted",
+    "Adopted",
+    "Boosted",
+    "ChangeAsked",
+    "CommunityPaid",
+    "Contributed",
+    "Created",
+    "Departed",
+    "Departing",
+    "Dropped",
+    "Entry",
+    "EventRecord",
+    "Forgotten",
+    "HeldWinDecided",
+    "Imported",
+    "Inherited",
+    "InheritedPlayers",
+    "LinkRefused",
+    "OptInChanged",
+    "PotClosed",
+    "PotWon",
+    "Record",
+    "RemoteAnswered",
+    "Request",
+    "Returned",
+    "RulesChanged",
+    "Sealed",
+    "Settled",
+    "StatusChanged",
+    "TipHeld",
+    "TransferDone",
+    "TransferTaken",
+    "TransfersSent",
+    "Triggered",
+    "WindowEnded",
+    "decode",
+    "encode",
+    "from_events",
+    "remote_answer",
+    "to_events",
+]
 
 
 class _Record(Struct, frozen=True, gc=False, array_like=True):
     pass
-
-
-class Contributed(_Record, frozen=True, gc=False, tag="c"):
-    at_ms: int
-    round_id: str
-    brand: str
-    player_id: str
-    currency: str
-    amount: int
-    worth: int
-    operator_part: int
-    cycles: tuple[int, ...]
-    draws: tuple[tuple[int, int, int], ...]
-    source_id: str | None
-    reference_type: str
-    reference_id: str | None
-    player_rate: int
-    jackpot_rate: int
-
-
-class PotWon(_Record, frozen=True, gc=False, tag="w"):
-    at_ms: int
-    round_id: str
-    brand: str
-    player_id: str
-    currency: str
-    pot: int
-    win: int
-    paid: int
-    player_rate: int
-    jackpot_rate: int
-    from_reserve: int
-    deficit: int
-    seed: int
-
-
-class PotClosed(_Record, frozen=True, gc=False, tag="x"):
-    at_ms: int
-    pot: int
-    to_values: tuple[int, ...]
-    to_reserves: tuple[int, ...]
-    to_house: int
-
-
-class StatusChanged(_Record, frozen=True, gc=False, tag="s"):
-    at_ms: int
-    status: Status
-    reason: str
-    by: str
-
-
-class OptInChanged(_Record, frozen=True, gc=False, tag="o"):
-    at_ms: int
-    brand: str
-    player_id: str
-    opted_in: bool
-    preferred: int | None
-    preferred_currency: str | None
-
-
-EventRecord = Contributed | PotWon | PotClosed | StatusChanged | OptInChanged
-
-_TO_RECORD: dict[type, Any] = {
-    core.Contributed: Contributed,
-    core.PotWon: PotWon,
-    core.PotClosed: PotClosed,
-    core.StatusChanged: StatusChanged,
-    core.OptInChanged: OptInChanged,
-}
-_TO_EVENT: dict[type, Any] = {record: event for event, record in _TO_RECORD.items()}
 
 
 class Request(_Record, frozen=True, gc=False):
@@ -193,6 +187,18 @@ class Forgotten(_Record, frozen=True, tag="F"):
     still: tuple[str, ...] = ()
 
 
+class InheritedPlayers(_Record, frozen=True, gc=False, tag="P"):
+    """Players whose opt-ins with another instance count with this one: brand, id and preferences.
+
+    Each has a row from here on; those that had one keep it as it is.
+    """
+
+    instance_id: str
+    from_instance: str
+    players: tuple[tuple[str, str, tuple[tuple[str, int], ...]], ...]
+    at_ms: int = 0
+
+
 class Departing(_Record, frozen=True, gc=False, tag="D"):
     """An instance leaves for another worker: after this record it takes nothing more here."""
 
@@ -269,6 +275,7 @@ Record = (
     | Settled
     | RemoteAnswered
     | Forgotten
+    | InheritedPlayers
     | Departing
     | Returned
     | Departed
@@ -288,16 +295,6 @@ def encode(record: Record) -> bytes:
 
 def decode(data: bytes) -> Record:
     return _DECODER.decode(data)
-
-
-def from_events(events: Sequence[core.InstanceEvent]) -> tuple[EventRecord, ...]:
-    """The core's events in the journal's format; both have the same fields in the same order."""
-    return tuple([_TO_RECORD[type(event)](*msgspec.structs.astuple(event)) for event in events])
-
-
-def to_events(records: tuple[EventRecord, ...]) -> list[core.InstanceEvent]:
-    """The journal's events as the core knows them."""
-    return [_TO_EVENT[type(record)](*msgspec.structs.astuple(record)) for record in records]
 
 
 def remote_answer(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jackpotd.core.state import Status
+from jackpotd.wire import parts
 
 
 class _Row(Struct, frozen=True, gc=False, array_like=True):
@@ -26,7 +27,10 @@ class PotRow(_Row, frozen=True, gc=False):
 
 
 class InstanceRow(_Row, frozen=True, gc=False, tag="i"):
-    """An instance: `created` is its birth record as it stands in the journal."""
+    """An instance: `created` is its birth record as it stands in the journal.
+
+    `rare` is missing in rows of version 0.1, which had none of it: no seals, and nothing but the first windows.
+    """
 
     as_of: int
     created: Raw
@@ -41,6 +45,7 @@ class InstanceRow(_Row, frozen=True, gc=False, tag="i"):
     deficit: int
     house: int
     payouts: int
+    rare: parts.Rare | None = None
 
 
 class PotCountRow(_Row, frozen=True, gc=False):
@@ -59,10 +64,15 @@ class PlayerRow(_Row, frozen=True, gc=False, tag="p"):
     value: int
     pots: tuple[PotCountRow, ...]
     updated_ms: int
+    last: parts.LastSeen | None = None
 
 
 class WinnerRow(_Row, frozen=True, gc=False, tag="w"):
-    """One pot won, in the jackpot's currency."""
+    """What a player won of one pot, in the jackpot's currency.
+
+    `community`: as one of the community, not by a contribution of their own. `win_withheld`: the money was held back at
+    first; what has become of it since, the instance knows.
+    """
 
     at_ms: int
     pot: int
@@ -70,6 +80,8 @@ class WinnerRow(_Row, frozen=True, gc=False, tag="w"):
     player_id: str
     paid: int
     round_id: str
+    community: bool = False
+    win_withheld: bool = False
 
 
 class PropagationRow(_Row, frozen=True, gc=False, tag="l"):

@@ -1,15 +1,19 @@
 """The template as an operator writes it (contract §9), and its compilation to the core's rules.
 
 Unknown fields are refused with their path. So is every feature of the contract that this version does not have: a
-template that is accepted behaves as it says.
+template that is accepted behaves as it says. Where the shape of a part depends on its tag, the tag is looked at first,
+and the part decoded then.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct
 
 from jackpotd.core import rules as core
-from jackpotd.wire.codec import IncomingAmount, decode_part, decoder
+from jackpotd.core.money import decimal_text
+from jackpotd.core.problems import Problem, problems
+from jackpotd.wire.codec import NULL, IncomingAmount, decode_part, decoder, encode
 from jackpotd.wire.errors import RequestRefused, invalid
 from jackpotd.wire.gateway_messages import END, PLAIN_ID, BrandPath, Currency
 
@@ -27,10 +31,6 @@ class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bodies of the admin listener refuse unknown fields."""
 
 
-class FixedDoc(Strict, frozen=True):
-    Fixed: IncomingAmount
-
-
 class Percent(Strict, frozen=True):
     Percentage: IncomingAmount
 
@@ -41,13 +41,9 @@ class RangeDoc(Strict, frozen=True):
     default: IncomingAmount
 
 
-class VariableDoc(Strict, frozen=True):
-    Variable: RangeDoc
-
-
 class ContributionRulesDoc(Strict, frozen=True):
     opt_in_required: bool
-    # One of Fixed, Percentage, Variable: externally tagged, so the tag is looked at before the shape.
+    # One of Fixed, Percentage, Variable.
     contribution_type: dict[str, Raw]
     currency_values: dict[Currency, Raw] | None = None
     operator_contribution_percentage: IncomingAmount | None = None
@@ -66,6 +62,38 @@ class HitRateDoc(Strict, frozen=True):
     cost_per_attempt: IncomingAmount
 
 
+class ValueDoc(Strict, frozen=True):
+    min: IncomingAmount
+    max: IncomingAmount
+
+
+class TimeDoc(Strict, frozen=True):
+    # One of the units.
+    every: dict[str, Raw]
+    fallback: Literal["RollOver", "DrawAmongContributors"]
+    window_start: int = 0
+
+
+class CriteriaDoc(Strict, frozen=True):
+    min_base_wager: IncomingAmount | None = None
+    segments: list[str] | None = None
+    currencies: list[Currency] | None = None
+
+
+class BoardDoc(Strict, frozen=True):
+    share: IncomingAmount
+    winners: int
+
+
+class ActivePlayersDoc(BoardDoc, frozen=True):
+    within_hours: int
+
+
+class CommunityDoc(Strict, frozen=True):
+    share: IncomingAmount
+    strategies: list[dict[str, Raw]]
+
+
 class PotDoc(Strict, frozen=True):
     id: Annotated[str, Meta(min_length=1, max_length=64)]
     contribution: Percent
@@ -76,8 +104,9 @@ class PotDoc(Strict, frozen=True):
     max_instantiation_count: int | None = None
     max_pot_value: IncomingAmount | None = None
     supports_external_trigger: bool = False
-    criteria: dict[str, Any] | None = None
-    community_payout: dict[str, Any] | None = None
+    # Decoded late: documents of the first versions may hold anything here, as long as it is null.
+    criteria: dict[str, Raw] | None = None
+    community_payout: CommunityDoc | None = None
 
 
 class TemplateDoc(Strict, frozen=True):
@@ -103,10 +132,17 @@ class TemplateDoc(Strict, frozen=True):
 
 DECODER = decoder(TemplateDoc)
 _VALUES = "$.contribution_rules.currency_values"
+_UNIT_MS: Mapping[str, int] = {
+    "Seconds": 1_000,
+    "Minutes": 60_000,
+    "Hours": 3_600_000,
+    "Days": 86_400_000,
+    "Weeks": 604_800_000,
+}
 
 
 def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
-    """The rules that a template says.
+    """The rules that a template says, checked whole.
 
     Args:
         doc: the decoded template.
@@ -115,9 +151,32 @@ def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
     Raises:
         RequestRefused: a value that cannot be, a relation that does not hold, or a feature that this version lacks.
     """
+    rules = rules_in(doc, brands)
+    found = problems_of(doc, rules)
+    if found:
+        text = "; ".join(f"{problem.path} {problem.message}" for problem in found)
+        raise RequestRefused("INVALID_REQUEST", text)
+    return rules
+
+
+def problems_of(doc: TemplateDoc, rules: core.Rules) -> list[Problem]:
+    """All that does not hold in a template whose rules could be read."""
+    written = [[kind for tagged in pot.pot_types for kind in tagged] for pot in doc.pots]
+    return [*_document_problems(doc), *problems(rules, written)]
+
+
+def rules_in(doc: TemplateDoc, brands: list[str]) -> core.Rules:
+    """The rules of a template that was checked when it was written, maybe by a version that asked for less.
+
+    Args:
+        doc: the decoded template.
+        brands: as for `compile_rules`.
+
+    Raises:
+        RequestRefused: a value that cannot be, or a feature that this version lacks.
+    """
     _refuse_unavailable(doc)
-    operator_share = doc.contribution_rules.operator_contribution_percentage
-    rules = core.Rules(
+    return core.rules_of(
         currency=doc.currency,
         allowed_brands=frozenset(brands if doc.allowed_brands is None else doc.allowed_brands),
         allowed_countries=_optional_set(doc.allowed_countries),
@@ -130,38 +189,49 @@ def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
             code: _range(decode_part(RangeDoc, value, f"{_VALUES}.{code}"))
             for code, value in (doc.contribution_rules.currency_values or {}).items()
         },
-        operator_share=0 if operator_share is None else operator_share.units,
+        operator_share=_optional_units(doc.contribution_rules.operator_contribution_percentage)
+        or 0,
         house_share=doc.house_hold_contribution.Percentage.units,
         win_selector=core.WinSelector(doc.win_selector_strategy),
+        withhold_above=_optional_units(doc.withhold_wins_above),
         pots=tuple(_pot(pot, f"$.pots[{index}]") for index, pot in enumerate(doc.pots)),
     )
-    found = core.problems(rules)
-    if found:
-        text = "; ".join(f"{problem.path} {problem.message}" for problem in found)
-        raise RequestRefused("INVALID_REQUEST", text)
-    return rules
+
+
+def _document_problems(doc: TemplateDoc) -> Iterator[Problem]:
+    """What must hold in the document and is not seen in the rules any more."""
+    for index, pot in enumerate(doc.pots):
+        path = f"$.pots[{index}]"
+        for name in sorted(set(pot.criteria or ()) - set(CriteriaDoc.__struct_fields__)):
+            yield Problem(f"{path}.criteria.{name}", "is unknown")
+        community = pot.community_payout
+        if community is None:
+            continue
+        path = f"{path}.community_payout"
+        shares = [
+            _strategy(each, f"{path}.strategies[{at}]").share
+            for at, each in enumerate(community.strategies)
+        ]
+        if not shares:
+            yield Problem(f"{path}.strategies", "needs at least one strategy")
+        elif sum(shares) != community.share.units:
+            total = decimal_text(sum(shares))
+            yield Problem(f"{path}.share", f"is not what its strategies add up to: {total}")
 
 
 def _optional_set(values: list[str] | None) -> frozenset[str] | None:
     return None if values is None else frozenset(values)
 
 
+def _optional_units(value: IncomingAmount | None) -> int | None:
+    return None if value is None else value.units
+
+
 def _refuse_unavailable(doc: TemplateDoc) -> None:
-    wanted = {
-        "$.jackpot_type": doc.jackpot_type != "Jackpot",
-        "$.raffle": doc.raffle is not None,
-        "$.withhold_wins_above": doc.withhold_wins_above is not None,
-    }
-    for index, pot in enumerate(doc.pots):
-        path = f"$.pots[{index}]"
-        wanted |= {
-            f"{path}.max_pot_value": pot.max_pot_value is not None,
-            f"{path}.supports_external_trigger": pot.supports_external_trigger,
-            f"{path}.criteria": any(v is not None for v in (pot.criteria or {}).values()),
-            f"{path}.community_payout": pot.community_payout is not None,
-            f"{path}.seed_strategy.open_when_funded": pot.seed_strategy.open_when_funded,
-        }
-    for path, is_wanted in wanted.items():
+    if doc.jackpot_type not in ("Jackpot", "Raffle"):
+        raise invalid("$.jackpot_type", "is none of Jackpot, Raffle")
+    raffle = {"$.jackpot_type": doc.jackpot_type == "Raffle", "$.raffle": doc.raffle is not None}
+    for path, is_wanted in raffle.items():
         if is_wanted:
             raise invalid(path, "asks for a feature that this version does not have")
 
@@ -195,6 +265,8 @@ def _range(value: RangeDoc) -> core.ValueRange:
 
 def _pot(pot: PotDoc, path: str) -> core.PotRules:
     seed = pot.seed_strategy
+    points = [_point(each, f"{path}.pot_types[{at}]") for at, each in enumerate(pot.pot_types)]
+    community = () if pot.community_payout is None else pot.community_payout.strategies
     return core.PotRules(
         id=pot.id,
         is_progressive=pot.is_progressive,
@@ -205,17 +277,77 @@ def _pot(pot: PotDoc, path: str) -> core.PotRules:
         fund_strategy=core.FundStrategy(seed.fund_strategy),
         reseed_strategy=core.ReseedStrategy(seed.reseed_strategy),
         cycles_max=pot.max_instantiation_count,
-        hit_rates=tuple(
-            _hit_rate(value, f"{path}.pot_types[{at}]") for at, value in enumerate(pot.pot_types)
+        hit_rates=tuple(each for each in points if isinstance(each, core.HitRate)),
+        hidden_values=tuple(each for each in points if isinstance(each, core.HiddenValue)),
+        hidden_times=tuple(each for each in points if isinstance(each, core.HiddenTime)),
+        value_max=_optional_units(pot.max_pot_value),
+        opens_when_funded=seed.open_when_funded,
+        has_trigger=pot.supports_external_trigger,
+        criteria=_criteria(pot.criteria or {}, f"{path}.criteria"),
+        community=tuple(
+            _strategy(each, f"{path}.community_payout.strategies[{at}]")
+            for at, each in enumerate(community)
         ),
     )
 
 
-def _hit_rate(value: dict[str, Raw], path: str) -> core.HitRate:
+def _point(value: dict[str, Raw], path: str) -> core.HitRate | core.HiddenValue | core.HiddenTime:
     kind, content = _tagged(value, path)
-    if kind in ("Value", "Time"):
-        raise invalid(f"{path}.{kind}", "asks for a feature that this version does not have")
-    if kind != "HitRate":
-        raise invalid(f"{path}.{kind}", "is none of HitRate, Value, Time")
-    doc = decode_part(HitRateDoc, content, f"{path}.HitRate")
-    return core.HitRate(outcomes=doc.max_magic_number, cost_units=doc.cost_per_attempt.units)
+    path = f"{path}.{kind}"
+    match kind:
+        case "HitRate":
+            hit_rate = decode_part(HitRateDoc, content, path)
+            return core.HitRate(
+                outcomes=hit_rate.max_magic_number, cost_units=hit_rate.cost_per_attempt.units
+            )
+        case "Value":
+            value_doc = decode_part(ValueDoc, content, path)
+            return core.HiddenValue(low=value_doc.min.units, high=value_doc.max.units)
+        case "Time":
+            time_doc = decode_part(TimeDoc, content, path)
+            return core.HiddenTime(
+                every_ms=_every_ms(time_doc.every, f"{path}.every"),
+                start_ms=time_doc.window_start,
+                fallback=core.Fallback(time_doc.fallback),
+            )
+        case _:
+            raise invalid(path, "is none of HitRate, Value, Time")
+
+
+def _every_ms(value: dict[str, Raw], path: str) -> int:
+    unit, content = _tagged(value, path)
+    path = f"{path}.{unit}"
+    if unit not in _UNIT_MS:
+        raise invalid(path, f"is none of {', '.join(_UNIT_MS)}")
+    return decode_part(int, content, path) * _UNIT_MS[unit]
+
+
+def _criteria(value: dict[str, Raw], path: str) -> core.Criteria | None:
+    asked = {name: content for name, content in value.items() if content != NULL}
+    if not asked:
+        return None
+    doc = decode_part(CriteriaDoc, Raw(encode(asked)), path)
+    return core.Criteria(
+        wager_min=_optional_units(doc.min_base_wager),
+        segments=_optional_set(doc.segments),
+        currencies=_optional_set(doc.currencies),
+    )
+
+
+def _strategy(value: dict[str, Raw], path: str) -> core.CommunityStrategy:
+    name, content = _tagged(value, path)
+    path = f"{path}.{name}"
+    try:
+        kind = core.CommunityKind(name)
+    except ValueError:
+        raise invalid(path, f"is none of {', '.join(core.CommunityKind)}") from None
+    within_ms = 0
+    if kind is core.CommunityKind.ACTIVE_PLAYERS:
+        active = decode_part(ActivePlayersDoc, content, path)
+        doc: BoardDoc = active
+        within_ms = active.within_hours * _UNIT_MS["Hours"]
+    else:
+        doc = decode_part(BoardDoc, content, path)
+    return core.CommunityStrategy(
+        kind=kind, share=doc.share.units, winners=doc.winners, within_ms=within_ms
+    )

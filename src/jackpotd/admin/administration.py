@@ -1,0 +1,54 @@
+"""All that the admin listener does with the catalog and the instances: its handlers, and what goes on without a caller.
+
+Made once, also where the listener is off: what was approved or begun in an earlier life is finished.
+"""
+
+import trio
+
+from jackpotd.admin.approvals import Approvals
+from jackpotd.admin.context import AdminContext
+from jackpotd.admin.currencies import CurrencyTables
+from jackpotd.admin.decommissioning import Decommissioning
+from jackpotd.admin.instances import Instances
+from jackpotd.admin.operators import Operators
+from jackpotd.admin.parameters import Parameters
+from jackpotd.admin.pots import Pots
+from jackpotd.admin.sources import Sources
+from jackpotd.admin.switch_model import SwitchModel
+from jackpotd.admin.switching import Place, Switcher
+from jackpotd.admin.templates import Templates
+
+
+class Administration:
+    """The handlers, over one context.
+
+    Args:
+        context: the catalog, the instances, and who may call.
+        place: where an instance lives.
+    """
+
+    def __init__(self, context: AdminContext, place: Place) -> None:
+        self.context = context
+        self.approvals = Approvals(context)
+        self.switcher = Switcher(
+            context.owner,
+            context.owners,
+            place,
+            context.clock,
+            key_retention_ms=context.key_retention_ms,
+        )
+        self.operators = Operators(context)
+        self.sources = Sources(context)
+        self.currencies = CurrencyTables(context)
+        self.templates = Templates(context, self.approvals)
+        self.instances = Instances(context, self.approvals)
+        self.pots = Pots(context, self.approvals)
+        self.parameters = Parameters(context)
+        self.decommissioning = Decommissioning(context, self.approvals)
+        self.switch_model = SwitchModel(context, self.approvals, self.switcher)
+
+    async def run(self) -> None:
+        """Finishes what is approved or begun, until cancelled; needs the owners of the instances."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.approvals.run, name="approvals")
+            nursery.start_soon(self.switcher.run, name="switches")

@@ -1,0 +1,43 @@
+"""Which pots need a new secret after what has happened."""
+
+from collections.abc import Sequence
+
+from jackpotd.core.events import (
+    Adjusted,
+    HeldWinDecided,
+    InstanceEvent,
+    PotClosed,
+    PotWon,
+    StatusChanged,
+    TransferTaken,
+)
+from jackpotd.core.state import Instance, Status
+
+
+def unsealed(state: Instance, events: Sequence[InstanceEvent]) -> list[int]:
+    """Pots whose seal has served, in the state after these events: each is revealed, and sealed again if it goes on.
+
+    A pot that was won begins a new cycle. One with a hidden value that other money than contributions has reached draws
+    it anew, above what it holds, because no such money may win it (R-CHG-1). An instance that is over seals nothing.
+    """
+    touched: set[int] = set()
+    moved: set[int] = set()
+    for event in events:
+        match event:
+            case PotWon():
+                touched.add(event.pot)
+            case PotClosed() | HeldWinDecided():
+                moved.update(at for at, units in enumerate(event.to_values) if units > 0)
+            case Adjusted() | TransferTaken():
+                moved.add(event.pot)
+            case StatusChanged(status=Status.TERMINATED):
+                touched.update(at for at, seal in enumerate(state.rare.seals) if seal is not None)
+            case _:
+                pass
+    touched.update(at for at in moved if state.rules.pots[at].hidden_values)
+    return sorted(at for at in touched if state.rare.seals[at] is not None)
+
+
+def goes_on(state: Instance, pot: int) -> bool:
+    """Whether a pot can still be won, so that it needs a secret."""
+    return state.pots[pot].is_open and state.status not in (Status.TERMINATED, Status.ENDED)

@@ -1,0 +1,119 @@
+"""What follows from what has happened to an instance: parameters that waited take effect, secrets are revealed.
+
+The keeper of an instance's secrets belongs to its actor. A secret that does not fit its published commitment is no
+secret of ours: nothing is drawn from it (R-RNG-4), and the actor fences its instance.
+"""
+
+from collections.abc import Sequence
+
+from jackpotd.core import fairness, sealing
+from jackpotd.core.commands import Streams
+from jackpotd.core.events import InstanceEvent, PotWon, RulesChanged, Sealed
+from jackpotd.core.evolve import evolve
+from jackpotd.core.fairness import PotStream
+from jackpotd.core.state import Instance, Seal
+from jackpotd.engine.cells import Cell
+from jackpotd.engine.ports import Vault
+from jackpotd.wire import parameter_changes, records
+
+
+class SealBroken(Exception):
+    """A secret does not fit what was published of it."""
+
+
+class Seals:
+    """The secrets of one instance's pots, as its seals name them."""
+
+    def __init__(self, vault: Vault, instance_id: str) -> None:
+        self._vault = vault
+        self._instance_id = instance_id
+        self._seals: tuple[Seal | None, ...] | None = None
+        self._streams: Streams = ()
+        self._known: dict[str, PotStream] = {}
+
+    def streams(self, state: Instance) -> Streams:
+        """What decides each pot; None for one that is not sealed.
+
+        Raises:
+            SealBroken: a secret of the vault is not the one that was committed to.
+        """
+        seals = state.rare.seals
+        if seals is not self._seals:
+            self._known = {
+                seal.commitment: self._known.get(seal.commitment)
+                or PotStream(self._secret(state, pot, seal))
+                for pot, seal in enumerate(seals)
+                if seal is not None
+            }
+            self._streams = tuple(
+                None if seal is None else self._known[seal.commitment] for seal in seals
+            )
+            self._seals = seals
+        return self._streams
+
+    def _secret(self, state: Instance, pot: int, seal: Seal) -> bytes:
+        pot_id = state.rules.pots[pot].id
+        secret = self._vault.secret(self._instance_id, pot_id, seal.number, seal.nonce)
+        published = fairness.commitment_to(secret, self._instance_id, pot_id, seal.number)
+        if published != seal.commitment:
+            raise SealBroken(f"{self._instance_id}: the secret of {pot_id} is not its seal's")
+        return secret
+
+    def sealed(self, state: Instance, pot: int, at_ms: int) -> Sealed:
+        """Reveals a pot's secret, and makes the next one if the pot goes on."""
+        before = state.rare.seals[pot]
+        revealed = "" if before is None else self._secret(state, pot, before).hex()
+        seal = None
+        if sealing.goes_on(state, pot):
+            number = 1 if before is None else before.number + 1
+            pot_id = state.rules.pots[pot].id
+            nonce, secret = self._vault.fresh(self._instance_id, pot_id, number)
+            commitment = fairness.commitment_to(secret, self._instance_id, pot_id, number)
+            seal = Seal(
+                number, nonce, commitment, at_ms, state.contributions, state.pots[pot].value
+            )
+        return Sealed(at_ms, pot, seal, revealed)
+
+    def missing(self, state: Instance, at_ms: int) -> list[InstanceEvent]:
+        """The first seals of an instance that has just been born, or was before there were seals."""
+        return [
+            self.sealed(state, pot, at_ms)
+            for pot, seal in enumerate(state.rare.seals)
+            if seal is None and sealing.goes_on(state, pot)
+        ]
+
+
+def following(
+    cell: Cell, seals: Seals, state: Instance, events: Sequence[InstanceEvent]
+) -> list[InstanceEvent]:
+    """The events that follow from these, of which `state` is the outcome."""
+    found: list[InstanceEvent] = []
+    changes = _changes_due(cell, state, events) if state.rare.pending else []
+    for changed in changes:
+        found.append(changed)
+        state = evolve(state, changed)
+    at_ms = state.updated_ms
+    for pot in sealing.unsealed(state, events):
+        found.append(seals.sealed(state, pot, at_ms))
+        state = evolve(state, found[-1])
+    return found
+
+
+def _changes_due(
+    cell: Cell, state: Instance, events: Sequence[InstanceEvent]
+) -> list[RulesChanged]:
+    """Parameters that waited for a win of these pots, or of any; one that fits no more is dropped (R-CHG-1)."""
+    won = {event.pot for event in events if isinstance(event, PotWon)}
+    if not won:
+        return []
+    born = records.decode(cell.created)
+    if not isinstance(born, records.Created):
+        raise TypeError("an instance does not carry its birth record")
+    document = state.rare.document or bytes(born.template)
+    due = [change for change in state.rare.pending if change.pot is None or change.pot in won]
+    pieces = [change.changes for change in due]
+    taken = parameter_changes.take_effect(document, pieces, list(born.brands))
+    return [
+        RulesChanged(state.updated_ms, change.id, b"" if rules is None else changed, rules)
+        for change, (changed, rules) in zip(due, taken, strict=True)
+    ]

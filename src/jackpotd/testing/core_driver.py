@@ -1,0 +1,216 @@
+"""One instance of the real core by itself: seals, windows and crowd kept as its owner keeps them.
+
+It decides nothing: it asks `core.decide`, `core.operating` and `core.windows`, folds what they answer, and seals pots
+anew with secrets of its own. The ledger is checked after every single event.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from jackpotd.core import decide, ledger, operating, sealing, windows
+from jackpotd.core import evolve as transitions
+from jackpotd.core.commands import Bet, Contribute, EndWindows, OperatorCommand, OptIn
+from jackpotd.core.events import (
+    CommunityPaid,
+    Contributed,
+    InstanceEvent,
+    OptInChanged,
+    PotWon,
+    Sealed,
+)
+from jackpotd.core.fairness import PotStream, commitment_to
+from jackpotd.core.rejections import Rejection
+from jackpotd.core.rules import Rules
+from jackpotd.core.state import (
+    UNKNOWN_PLAYER,
+    Definition,
+    Instance,
+    LastSeen,
+    Player,
+    Seal,
+    Status,
+)
+from jackpotd.testing.templates import rates
+
+Who = tuple[str, str]
+Snapshot = tuple[tuple[int, int], ...]
+"""Value and reserve of each pot."""
+
+Event = TypeVar("Event", bound=InstanceEvent)
+RATES = rates()
+INSTANCE = "instance"
+
+
+class PlainCrowd:
+    """The players by their last contribution, counted again for every question."""
+
+    def __init__(self) -> None:
+        self.last: dict[Who, LastSeen] = {}
+
+    def active(self, since_ms: int) -> int:
+        return len(self._since(since_ms))
+
+    def at(self, since_ms: int, place: int) -> Who:
+        return self._since(since_ms)[place]
+
+    def seen(self, brand: str, player_id: str) -> LastSeen | None:
+        return self.last.get((brand, player_id))
+
+    def _since(self, since_ms: int) -> list[Who]:
+        found = [(last.number, who) for who, last in self.last.items() if last.at_ms >= since_ms]
+        return [who for _, who in sorted(found)]
+
+
+@dataclass
+class Done:
+    """What one command did. `snapshots` shows the pots after the contribution, if there was one, and before each
+    payment: the first of both is one and the same.
+    """
+
+    events: list[InstanceEvent] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def meet(self, event: InstanceEvent, before: Instance, after: Instance) -> None:
+        """One more event, which led from one state to the other."""
+        last = self.events[-1] if self.events else None
+        begins = isinstance(event, CommunityPaid | PotWon) and not isinstance(last, CommunityPaid)
+        is_known = bool(self.of(Contributed)) and not self.of(PotWon)
+        if begins and not is_known:
+            self.snapshots.append(snapshot_of(before))
+        self.events.append(event)
+        if isinstance(event, Contributed):
+            self.snapshots.append(snapshot_of(after))
+
+
+def snapshot_of(state: Instance) -> Snapshot:
+    """Value and reserve of each pot."""
+    return tuple((pot.value, pot.reserve) for pot in state.pots)
+
+
+class CoreInstance:
+    """An instance that is asked, folded and sealed.
+
+    Args:
+        rules: what it is born with.
+        secret_of: the secret for a pot's seal, by the pot's index and the seal's number; by default from a seed.
+        follow: what an owner adds after events, such as pending parameters that take effect.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        status: Status = Status.ACTIVE,
+        at_ms: int = 0,
+        instance_id: str = INSTANCE,
+        secret_of: Callable[[int, int], bytes] | None = None,
+        follow: Callable[[Sequence[InstanceEvent]], list[InstanceEvent]] | None = None,
+    ) -> None:
+        definition = Definition(instance_id, "", "op", "t", "op", at_ms, rules)
+        self.state: Instance = transitions.create(definition, status)
+        self.players: dict[Who, Player] = {}
+        self.crowd = PlainCrowd()
+        self.secrets: dict[tuple[int, int], bytes] = {}
+        self.streams: list[PotStream | None] = [None] * len(rules.pots)
+        self.log: list[InstanceEvent] = []
+        self.birth = self.state
+        rng = random.Random(f"{instance_id} {at_ms}")
+        self._secret_of = secret_of or (lambda _pot, _number: rng.randbytes(32))
+        self._follow = follow or (lambda _events: [])
+        for pot in range(len(rules.pots)):
+            self._fold(self._sealed(pot, at_ms), Done())
+
+    @property
+    def rules(self) -> Rules:
+        return self.state.rules
+
+    def player(self, who: Who) -> Player:
+        return self.players.get(who, UNKNOWN_PLAYER)
+
+    def next_end_ms(self) -> int | None:
+        """When the next window ends: whatever comes then or later, `end_windows` comes first."""
+        return windows.next_end_ms(self.state) if self.rules.has_times else None
+
+    def contribute(
+        self, bet: Bet, at_ms: int, *, round_id: str = "round", multipliers: dict[str, int] = RATES
+    ) -> Done | Rejection:
+        command = Contribute(
+            at_ms, round_id, tuple(self.streams), bet, multipliers, True, self.crowd
+        )
+        who = (bet.brand, bet.player_id)
+        return self._settle(decide.contribute(self.state, self.player(who), command), at_ms, who)
+
+    def opt_in(self, command: OptIn) -> Done | Rejection:
+        who = (command.brand, command.player_id)
+        return self._settle(decide.opt_in(self.state, command), command.at_ms, who)
+
+    def end_windows(self, at_ms: int, round_ids: Sequence[str] | None = None) -> Done:
+        names = tuple(round_ids or (f"window {at_ms}",) * len(self.rules.pots))
+        command = EndWindows(at_ms, names, tuple(self.streams), self.crowd)
+        done = self._settle(windows.end(self.state, command), at_ms, None)
+        assert isinstance(done, Done)  # noqa: S101 - time cannot be refused
+        return done
+
+    def operate(self, command: OperatorCommand) -> Done | Rejection:
+        return self._settle(operating.decide(self.state, command), command.at_ms, None)
+
+    def _settle(
+        self, outcome: Sequence[InstanceEvent] | Rejection, at_ms: int, who: Who | None
+    ) -> Done | Rejection:
+        if isinstance(outcome, Rejection):
+            return outcome
+        done = Done()
+        for event in outcome:
+            self._fold(event, done, who)
+        for event in self._follow(list(done.events)):
+            self._fold(event, done)
+        for pot in sealing.unsealed(self.state, done.events):
+            self._fold(self._sealed(pot, at_ms), done)
+        return done
+
+    def _fold(self, event: InstanceEvent, done: Done, who: Who | None = None) -> None:
+        before, self.state = self.state, transitions.evolve(self.state, event)
+        done.meet(event, before, self.state)
+        self.log.append(event)
+        ledger.check_whole(self.state)
+        if who is not None and isinstance(event, Contributed | OptInChanged):
+            self.players[who] = transitions.evolve_player(self.player(who), event)
+        if isinstance(event, Contributed):
+            self._note(event)
+
+    def _note(self, event: Contributed) -> None:
+        last = self.player((event.brand, event.player_id)).last
+        if last is not None:
+            self.crowd.last[event.brand, event.player_id] = last
+
+    def snapshot(self) -> Snapshot:
+        return snapshot_of(self.state)
+
+    def _sealed(self, pot: int, at_ms: int) -> Sealed:
+        before = self.state.rare.seals[pot]
+        revealed = "" if before is None else self.secrets[pot, before.number].hex()
+        if not sealing.goes_on(self.state, pot):
+            self.streams[pot] = None
+            return Sealed(at_ms, pot, None, revealed)
+        number = 1 if before is None else before.number + 1
+        secret = self.secrets[pot, number] = self._secret_of(pot, number)
+        self.streams[pot] = PotStream(secret)
+        instance_id, pot_id = self.state.definition.instance_id, self.rules.pots[pot].id
+        floor = self.state.pots[pot].value
+        commitment = commitment_to(secret, instance_id, pot_id, number)
+        seal = Seal(number, "", commitment, at_ms, self.state.contributions, floor)
+        return Sealed(at_ms, pot, seal, revealed)
+
+
+def assert_replays(instance: CoreInstance) -> None:
+    """The log folded again from the birth is the state, whatever stood between."""
+    state = instance.birth
+    for event in instance.log:
+        state = transitions.evolve(state, event)
+    if state != instance.state:
+        raise AssertionError("the log does not give the state")

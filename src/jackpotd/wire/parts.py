@@ -1,0 +1,188 @@
+"""What records and rows hold in parts: mirrors of the core's nested structs, under the same names.
+
+The same fields in the same order, and the same rules of evolution as the journal's records. Bytes of the core are JSON
+here, as it stands; none at all is null.
+"""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.structs import astuple
+
+from jackpotd.core import events as core_events
+from jackpotd.core import state as core_state
+from jackpotd.core.rules import CommunityKind
+from jackpotd.wire.codec import NULL
+
+_WHITE = b" \t\r\n"
+
+
+class _Part(Struct, frozen=True, array_like=True):
+    pass
+
+
+class Attendance(_Part, frozen=True):
+    number: int
+    lifetime: int
+    in_cycles: tuple[int, ...]
+    lots: tuple[tuple[int, int, int], ...] = ()
+
+
+class Seal(_Part, frozen=True):
+    number: int
+    nonce: str
+    commitment: str
+    at_ms: int
+    first: int
+    floor: int
+
+
+class Contributor(_Part, frozen=True):
+    brand: str
+    player_id: str
+    currency: str
+    player_rate: int
+    jackpot_rate: int
+
+
+class Payout(_Part, frozen=True):
+    strategy: int
+    kind: CommunityKind
+    winner: Contributor
+    win: int
+    paid: int
+    draw: int = 0
+    among: int = 0
+
+
+class Window(_Part, frozen=True):
+    index: int
+    is_done: bool = False
+    total: int = 0
+    candidate: Contributor | None = None
+
+
+class Leader(_Part, frozen=True):
+    brand: str
+    player_id: str
+    total: int
+    number: int
+
+
+class HeldWin(_Part, frozen=True):
+    round_id: str
+    pot: int
+    at_ms: int
+    winner: Contributor
+    win: int
+    paid: int
+
+
+class RarePot(_Part, frozen=True):
+    boost: int = 0
+    is_due: bool = False
+    windows: tuple[Window, ...] = ()
+    leaders: tuple[Leader, ...] = ()
+    undistributed: int = 0
+
+
+class PendingChange(_Part, frozen=True):
+    id: str
+    pot: int | None
+    changes: Raw
+    at_ms: int
+    by: str
+    reason: str
+
+
+class Transfer(_Part, frozen=True):
+    id: str
+    pot: int
+    to_instance: str
+    to_pot: str
+    value: int
+    reserve: int
+    boost: int
+
+
+class Rare(_Part, frozen=True):
+    seals: tuple[Seal | None, ...]
+    pots: tuple[RarePot, ...]
+    lifetime: tuple[Leader, ...] = ()
+    held: tuple[HeldWin, ...] = ()
+    withheld: int = 0
+    sent: int = 0
+    received: int = 0
+    net: int = 0
+    transfers: tuple[Transfer, ...] = ()
+    taken: tuple[str, ...] = ()
+    pending: tuple[PendingChange, ...] = ()
+    document: Raw = NULL
+    inherits: str = ""
+
+
+class LastSeen(_Part, frozen=True):
+    number: int
+    at_ms: int
+    currency: str
+    player_rate: int
+    jackpot_rate: int
+
+
+# Those whose fields hold no struct and no JSON are copied at once: boards have many.
+_FLAT: dict[type, type] = {
+    core_events.Attendance: Attendance,
+    core_state.Seal: Seal,
+    core_state.Contributor: Contributor,
+    core_state.Leader: Leader,
+    core_state.Transfer: Transfer,
+    core_state.LastSeen: LastSeen,
+}
+_NESTED: dict[type, type] = {
+    core_events.Payout: Payout,
+    core_state.Window: Window,
+    core_state.HeldWin: HeldWin,
+    core_state.RarePot: RarePot,
+    core_state.PendingChange: PendingChange,
+    core_state.Rare: Rare,
+}
+CORE = (*_FLAT, *_NESTED)
+"""The core's structs that have a mirror here."""
+_FLAT_CORE: dict[type, type] = {part: kind for kind, part in _FLAT.items()}
+_NESTED_CORE: dict[type, type] = {part: kind for kind, part in _NESTED.items()}
+
+
+def part_of(value: Any) -> Any:
+    """The mirror of a core's struct with all that it holds; other values as they are, bytes as JSON."""
+    return _copied(value, _FLAT, _NESTED)
+
+
+def core_of(value: Any) -> Any:
+    """What `part_of` made a mirror of."""
+    return _copied(value, _FLAT_CORE, _NESTED_CORE)
+
+
+def _copied(value: Any, flat: dict[type, type], nested: dict[type, type]) -> Any:
+    kind = type(value)
+    if kind is tuple:
+        return tuple([_copied(each, flat, nested) for each in value])
+    if kind in flat:
+        return flat[kind](*astuple(value))
+    if kind in nested:
+        return nested[kind](*[_copied(each, flat, nested) for each in astuple(value)])
+    if kind is bytes:
+        return raw_of(value)
+    if kind is Raw:
+        return bytes_of(value)
+    return value
+
+
+def raw_of(document: bytes) -> Raw:
+    """JSON that the core keeps as bytes; white space around it goes, as it would go when it is read back."""
+    found = document.strip(_WHITE)
+    return Raw(found) if found else NULL
+
+
+def bytes_of(raw: Raw) -> bytes:
+    """The bytes that the core keeps of JSON; none for null."""
+    return b"" if raw == NULL else bytes(raw)

@@ -1,0 +1,1 @@
+"""Tests of what an outsider can check: the export of real histories, the script, and forgeries that it has to find."""
