@@ -80,6 +80,29 @@ async def test_fairness_of_a_server_that_moves_and_restarts(tmp_path: Path) -> N
     assert 0o600 == (data / "vault.key").stat().st_mode & 0o777
 
 
+async def test_fairness_serve_refuses_to_start_without_the_key_of_its_seals(tmp_path: Path) -> None:
+    """It does not make a new key where an old one is lost; with the old one, all goes on and is fair."""
+    data, kept = tmp_path / "data", tmp_path / "kept.key"
+    with trio.fail_after(TIMEOUT_S):
+        async with fleet_on(data, workers=2, placed=PLACED) as fleet:
+            await play(fleet, "before")
+            await fleet.server.stop()
+            (data / "vault.key").rename(kept)
+            arguments = ("-m", "jackpotd", "serve", "--demo", "--data-dir", str(data))
+            for workers in ("1", "2"):
+                code, out, said = await ran(*arguments, "--workers", workers)
+                assert (1, "") == (code, out)
+                assert "vault.key is missing, and the jackpots here are sealed with it" in said
+                assert not (data / "vault.key").exists()
+            kept.rename(data / "vault.key")
+            await fleet.server.start()
+            await play(fleet, "after")
+            await fleet.server.stop()
+        lines = await exported(data, tmp_path / "export.jsonl")
+    counts = Counter(line["instance"] for line in lines if line["type"] == "contribution")
+    assert dict.fromkeys(PLACED, 2 * BATCH) == counts
+
+
 async def test_fairness_serve_refuses_a_key_that_others_can_read(tmp_path: Path) -> None:
     """One line that names it, and no server: with the key, anybody could foresee the draws."""
     data = tmp_path / "data"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import stat
 import subprocess
 import sys
@@ -10,10 +11,27 @@ from pathlib import Path
 
 import pytest
 import structlog.testing
+from msgspec import Raw
+from msgspec.structs import replace
 
 from jackpotd.core.drbg import EntropyFailed
+from jackpotd.core.events import Sealed
+from jackpotd.core.evolve import create, evolve
 from jackpotd.core.fairness import secret_from
-from jackpotd.service.vault import RESEED_EVERY_NONCES, KeyDamaged, SystemVault, load_key
+from jackpotd.core.state import Seal, Status
+from jackpotd.engine.cells import Cell, definition_of, row_of
+from jackpotd.journal.row_store import LmdbRows
+from jackpotd.service.data_directory import DataDirectory
+from jackpotd.service.settings import Settings
+from jackpotd.service.vault import (
+    RESEED_EVERY_NONCES,
+    KeyDamaged,
+    SystemVault,
+    guard_key,
+    load_key,
+)
+from jackpotd.testing.templates import encoded, random_template
+from jackpotd.wire import records, rows
 
 LOADER = """
 import sys
@@ -132,6 +150,62 @@ def test_load_key_stopped_while_it_is_made_is_made_anew(
     assert not path.exists()
     assert load_key(path) == load_key(path)
     assert [path] == list(tmp_path.iterdir())
+
+
+def data_directory_of(root: Path, *, is_sealed: bool) -> DataDirectory:
+    """One that a worker has used: with an instance in its checkpoint, sealed or as version 0.1 left it."""
+    data = DataDirectory(root)
+    data.prepare()
+    folder = data.worker(0)
+    folder.prepare()
+    (folder.journal / "data.mdb").touch()
+    created = records.Created(
+        at_ms=0,
+        instance_id="i",
+        name="i",
+        owner_id="op",
+        template_id="t",
+        template_owner_id="op",
+        template=Raw(encoded(random_template(random.Random(1)))),
+        brands=("op:a",),
+        status=Status.ACTIVE,
+        by="test",
+    )
+    cell = Cell(create(definition_of(created), Status.ACTIVE), 1, records.encode(created))
+    row = replace(row_of(cell), rare=None)
+    if is_sealed:
+        sealed = Sealed(0, 0, Seal(1, "", "", 0, 0, 0), "")
+        cell.state = evolve(cell.state, sealed)
+        row = row_of(cell)
+    disk = LmdbRows.open(folder.rows, map_bytes_max=1 << 24)
+    disk.write([(rows.instance_key("i"), rows.encode(row))])
+    disk.close()
+    return data
+
+
+def test_guard_key_makes_one_for_data_without_seals(tmp_path: Path) -> None:
+    """For a new directory, and for one of version 0.1; afterwards it is the same."""
+    for name in ("new", "old"):
+        data = DataDirectory(tmp_path / name)
+        if name == "old":
+            data = data_directory_of(tmp_path / name, is_sealed=False)
+        data.prepare()
+        guard_key(Settings(), data)
+        key = load_key(data.vault_key)
+        guard_key(Settings(), data)
+        assert key == load_key(data.vault_key)
+
+
+def test_guard_key_makes_none_for_data_with_seals(tmp_path: Path) -> None:
+    """A lost key is not replaced in silence: every jackpot would be out of service, and the loss hard to see."""
+    data = data_directory_of(tmp_path / "data", is_sealed=True)
+    with pytest.raises(
+        KeyDamaged, match=r"vault\.key is missing, and the jackpots here are sealed"
+    ):
+        guard_key(Settings(), data)
+    assert not data.vault_key.exists()
+    load_key(data.vault_key)
+    guard_key(Settings(), data)
 
 
 def test_vault_finds_a_secret_again_from_its_nonce() -> None:

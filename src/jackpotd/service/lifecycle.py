@@ -12,7 +12,7 @@ from jackpotd.service.fleet import Plan, bring_home, run_fleet
 from jackpotd.service.placement import OFF, load_placement
 from jackpotd.service.server import require_loopback, run
 from jackpotd.service.settings import Settings
-from jackpotd.service.vault import load_key
+from jackpotd.service.vault import guard_key
 
 
 def planned(settings: Settings, *, is_demo: bool) -> Plan:
@@ -51,7 +51,7 @@ async def serve(
         require_loopback({"gateway": settings.gateway.address, "admin": settings.admin.address})
     data = DataDirectory(Path(settings.service.data_dir))
     with data.locked():
-        load_key(data.vault_key)  # is made, or refused, before any worker needs it
+        guard_key(settings, data)
         retired = tuple(
             folder.index
             for folder in data.workers()

@@ -96,7 +96,8 @@ class ServiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     data_dir: Annotated[
         str,
         Meta(
-            min_length=1, description="Folder of the journal, the checkpoint and the token secret."
+            min_length=1,
+            description="Folder of the journal, the checkpoint, the token secret and the draws' master key.",
         ),
     ] = "data"
     drain_deadline_s: Annotated[

@@ -9,12 +9,19 @@ import fcntl
 import os
 import secrets
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import structlog
 
 from jackpotd.core.drbg import Drbg, EntropySource, Seeding
 from jackpotd.core.fairness import secret_from
+from jackpotd.journal.log import LogError
+from jackpotd.journal.row_store import LmdbRows
+from jackpotd.service.data_directory import DataDirectory, WorkerFolder
+from jackpotd.service.settings import Settings
+from jackpotd.service.storage import map_bytes_max
+from jackpotd.wire import rows
 
 KEY_BYTES = 32
 NONCE_BYTES = 32
@@ -27,6 +34,34 @@ _log = structlog.get_logger("jackpotd.vault")
 
 class KeyDamaged(Exception):
     """The master key on disk cannot be used; the message says why."""
+
+
+def guard_key(settings: Settings, data: DataDirectory) -> None:
+    """Makes the key of a new data directory, or checks the one that is there, before any worker needs it.
+
+    Raises:
+        KeyDamaged: it cannot be used, or it is gone and jackpots are sealed with it.
+    """
+    path = data.vault_key
+    if not path.exists() and any(_is_sealed(settings, folder) for folder in data.workers()):
+        raise KeyDamaged(
+            f"{path} is missing, and the jackpots here are sealed with it: bring it back from a backup"
+        )
+    load_key(path)
+
+
+def _is_sealed(settings: Settings, folder: WorkerFolder) -> bool:
+    """Whether an instance in a worker's checkpoint has a seal; those of version 0.1 have none."""
+    try:
+        found = LmdbRows.open_readonly(folder.rows, map_bytes_max=map_bytes_max(settings))
+    except LogError:
+        return False
+    with closing(found):
+        for _, data in found.scan(rows.INSTANCES):
+            row: rows.InstanceRow = rows.decode(data)
+            if row.rare is not None and any(row.rare.seals):
+                return True
+    return False
 
 
 def load_key(path: Path) -> bytes:
