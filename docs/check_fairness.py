@@ -75,6 +75,9 @@ class Jackpot:  # a method for each type of line
             pot.rules, pot.seats = rules, kept if "HighestContributionPerWin" in kinds else 0
 
     def state(self, line):
+        was_won = any(pot.was_won for pot in self.pots.values())
+        is_known = all(pot.number for pot in self.pots.values())  # else it was won in data of before there were seals
+        require(not is_known or ("PotWon" in line["after"]) == was_won, "a win is not told, or was none")
         for pot in self.pots.values():
             pot.value, pot.is_open = line["values"][pot.id], pot.id in line["open"]
 
@@ -182,6 +185,8 @@ class Jackpot:  # a method for each type of line
     def pay(self, pot, win, who):
         require(name(win) == name(who) and not pot.was_won, pot.id, "was won by somebody else, or twice")
         require((win["win"], win["paid"]) == self.own_part(pot, who), "the win of", pot.id, "is another sum")
+        above = self.law["withhold_above"]
+        require(win["withheld"] == (above is not None and win["paid"] > above), "the win of", pot.id, "is withheld, or not")
         told = [(p["strategy"], name(p), p["win"], p["paid"], p["draw"], p["among"]) for p in win["community"]]
         require(told == self.community(pot, name(win), who["at_ms"]), "others are to share the win of", pot.id)
         pot.was_won, pot.is_due, pot.totals, pot.board = True, False, Counter(), {}

@@ -204,6 +204,9 @@ async def test_rejected_win_returns_to_its_pot(platform: Platform) -> None:
     jackpot = await platform.jackpot(pots=[platform.pot(odds=1)], withhold_wins_above=5)
     won = (await platform.contribute(jackpot)).successful().body
     before = await platform.main_pot(jackpot)
+    winners = f"/jackpots/instances/jackpot/{jackpot}/latest_winners"
+    (shown,) = (await platform.gateway.get(winners)).successful().body
+    assert shown["win_withheld"] is True
 
     reject = f"/instances/{jackpot}/withheld/{won['gameround_id']}/main/reject"
     assert (await platform.admin.post(reject, {"reason": ""})).refusal[0] == 400
@@ -213,6 +216,7 @@ async def test_rejected_win_returns_to_its_pot(platform: Platform) -> None:
     assert pot_of(after)["current_value"] == before + won["win_amount"]
     assert after["ledger"]["withheld"] == 0
     assert_balanced(after)
+    assert (await platform.gateway.get(winners)).successful().body == []  # nobody was paid
 
 
 async def test_parameters_wait_for_the_next_win(platform: Platform) -> None:

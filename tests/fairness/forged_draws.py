@@ -103,7 +103,9 @@ def a_secret_with_its_commitment(lines: Lines, rng: random.Random) -> None:
             seal["commitment"] = commitment_to(secret, "i", "hits", reveal["number"])
 
 
-@forgery("it is not the next one|it was not made when it says|others are to share")
+@forgery(
+    "it is not the next one|it was not made when it says|others are to share|a win is not told"
+)
 def a_contribution_that_was_dropped(lines: Lines, rng: random.Random) -> None:
     at, _ = rng.choice(list(lines_of(lines, "contribution"))[:-1])
     del lines[at]

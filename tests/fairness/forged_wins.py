@@ -48,6 +48,22 @@ def a_win_that_was_not_paid(lines: Lines, rng: random.Random) -> None:
     line["wins"].remove(win)
 
 
+@forgery("a win is not told|tipped, and was not won|was not kept|are missing, or too many")
+def a_win_that_was_hidden_by_a_reserve(lines: Lines, rng: random.Random) -> None:
+    """As if the pot had not had its next seed yet: what stands behind it still says that it was won."""
+    _, line, win = won(lines, rng, lambda line, _win: len(line["wins"]) == 1)
+    line["wins"].remove(win)
+    line["draws"] = [each for each in line["draws"] if each[0] != win["pot"]]
+    line["held"] = []
+    line["unfunded"].append(win["pot"])
+
+
+@forgery("is withheld, or not")
+def a_win_that_was_withheld_or_not(lines: Lines, rng: random.Random) -> None:
+    _, _, win = won(lines, rng, lambda _line, _win: True)
+    win["withheld"] = not win["withheld"]
+
+
 @forgery("was won by somebody else")
 def a_winner(lines: Lines, rng: random.Random) -> None:
     _, _, win = won(lines, rng, lambda line, win: name(line) == name(win))

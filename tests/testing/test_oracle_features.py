@@ -110,7 +110,55 @@ def test_whole_reserve_takes_no_more_than_fits_under_the_ceiling() -> None:
     assert oracle.pots["a"].reserve.exact == 30
 
 
+@pytest.mark.parametrize("fixed", [False, True])
+def test_rejected_win_comes_back_up_to_the_ceiling(fixed: bool) -> None:
+    """Of 15 that come back to a pot of 10 under a ceiling of 15 its value takes 5, or none where it is fixed."""
+    rules = pot("a", "1", seed_share="0", min_reseed="10", max_pot_value="15")
+    if fixed:
+        rules |= {"is_progressive": False, "max_pot_value": None}
+    oracle = ReferenceInstance(template(rules, kind=WHOLE_WAGER, withhold_wins_above="5"))
+    (win,) = contribute(oracle, "a", base_wager=5).wins
+    before = oracle.pots["a"].reserve.exact
+
+    oracle.decide_held("round", "a", release=False)
+
+    assert oracle.pots["a"].value.exact == (10 if fixed else 15)
+    assert oracle.pots["a"].reserve.exact - before == 10
+    assert win.left_pot == (10 if fixed else 15)
+    assert oracle.imbalance() == 0
+
+
 # --- hidden values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("amount", "accepted"), [("1", True), ("1.00000001", False)])
+def test_adjustment_ends_where_a_value_may_be_hidden(amount: str, accepted: bool) -> None:
+    """At 11 for a pot that holds 10 and may win from there."""
+    oracle = ReferenceInstance(template(pot("a", "1", points=[value_point("11", "15")])))
+    oracle.seal("a", bytes(32), first=0, at_ms=0, floor_units=units("10"))
+
+    refused = oracle.adjust("a", amount, units("10"))
+
+    assert (refused is None) is accepted
+    assert oracle.pots["a"].needs_seal is accepted
+
+
+def test_seal_is_kept_once_a_value_is_reached_and_made_anew_otherwise() -> None:
+    """Money of another instance comes to a pot of 10 with a value of 11, and to one that stands at 12 unpaid."""
+    for wager, must in (("0.5", True), ("2", False)):
+        rules = pot("a", "1", seed_share="0", hits=[], points=[value_point("11", "11.00000001")])
+        rules |= {"criteria": {"min_base_wager": "5"}}
+        oracle = ReferenceInstance(template(rules, kind=WHOLE_WAGER))
+        oracle.seal("a", bytes(32), first=0, at_ms=0, floor_units=units("10"))
+        contribute(oracle, base_wager=wager)
+
+        oracle.take("a", Shipment("a", Fraction(3), Fraction(0), Fraction(0)))
+
+        assert oracle.pots["a"].needs_seal is must
+        assert oracle.pots["a"].value.exact == (11 if must else 12)
+        if not must:
+            with pytest.raises(OracleDisagreementError, match="why"):
+                oracle.seal("a", bytes(32), first=1, at_ms=0, floor_units=units("12"))
 
 
 def test_hidden_value_tips_when_the_pot_reaches_it() -> None:

@@ -65,7 +65,6 @@ def _pot(
         instance_count=pot.cycle,
         max_instantiation_count=rules.cycles_max,
         is_open=pot.is_open,
-        is_due=rare.is_due,
         hits=pot.hits,
         wins=codec.amount(pot.paid),
         withheld=codec.amount(held),

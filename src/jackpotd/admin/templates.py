@@ -86,6 +86,8 @@ class Templates:
         body = json_body(request)
         document = self._context.body(template_wire.DECODER, request)
         self._context.require_owner(principal, document.owner_id, "$.owner_id")
+        if document.id is not None and "/" in document.id:
+            raise invalid("$.id", "stands in paths, so it must not contain /")
         brands = self._allowed_brands(principal, document)
         template_wire.compile_rules(document, brands)
         template = Template(

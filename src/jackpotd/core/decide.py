@@ -5,10 +5,10 @@ what do the tipped pots pay. The contribution grows the pots first, then the tip
 What operators ask stands in `operating`, what time does in `windows`.
 """
 
-from jackpotd.core import eligibility, money, rejections, tipping, winning
+from jackpotd.core import eligibility, money, rejections, split, tipping, winning
 from jackpotd.core.commands import Contribute, OptIn
 from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, PotWon, TipHeld
-from jackpotd.core.evolve import evolve
+from jackpotd.core.evolve import evolve, grown
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import WHOLE, Fixed, Percentage, Rules, ValueRange, Variable
 from jackpotd.core.state import Contributor, Instance, Player, Status
@@ -30,7 +30,7 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     player_rate, jackpot_rate = command.rates[bet.currency], command.rates[rules.currency]
     worth = money.convert(amount, player_rate, jackpot_rate)
     highest = max([pot.value for pot in state.pots])
-    if amount > money.UNITS_MAX or worth + highest > money.UNITS_MAX:
+    if amount > money.UNITS_MAX or (worth + highest > money.UNITS_MAX and _passes(state, worth)):
         return rejections.CONTRIBUTION_OUT_OF_RANGE
     share = rules.operator_share
     operator_part = money.divide_half_even(worth * share, WHOLE) if share else 0
@@ -54,12 +54,22 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
         bet.reference_id,
         player_rate,
         jackpot_rate,
-        tipping.attendance(state, player, command, worth, cycles) if rules.has_attendance else None,
+        tipping.attendance(state, player, command, worth, cycles)
+        if rules.has_attendance and (worth or share == WHOLE)
+        else None,
     )
     if not tipped and not came:
         return [contributed]
     events = _won(evolve(state, contributed), contributed, tipped, command)
     return [contributed, *events, *_held(came, events)]
+
+
+def _passes(state: Instance, worth: int) -> bool:
+    """Whether a contribution takes a pot or a reserve beyond the bound of money."""
+    parts, _ = split.split(state.plan, state.carried, worth)
+    return worth > money.UNITS_MAX or any(
+        max(pot.value, pot.reserve) > money.UNITS_MAX for pot in grown(state, parts)
+    )
 
 
 def _won(

@@ -22,6 +22,7 @@ from jackpotd.core.events import (
     Triggered,
     WindowEnded,
 )
+from jackpotd.core.inflow import inflow
 from jackpotd.core.ledger import residual
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Instance, PendingChange, Pot, Rare, RarePot, Status, Window
@@ -76,7 +77,7 @@ def _window_ended(state: Instance, event: WindowEnded) -> Instance:
 
 def trigger_id(pot_id: str, reference_id: str) -> str:
     """What a trigger is remembered by: the same event of a game triggers a pot once."""
-    return f"trigger {pot_id} {reference_id}"
+    return f"trigger {pot_id}\0{reference_id}"
 
 
 def _triggered(state: Instance, event: Triggered) -> Instance:
@@ -108,7 +109,14 @@ def _held_win_decided(state: Instance, event: HeldWinDecided) -> Instance:
         }
         pots, rare = state.pots, with_pots(rare, back)
     else:
-        pots = _with_values(state, {at: (each, 0) for at, each in enumerate(event.to_values)})
+        rules = state.rules.pots
+        pots = _with_values(
+            state,
+            {
+                at: inflow(rules[at], state.pots[at], each)
+                for at, each in enumerate(event.to_values)
+            },
+        )
         rare = balanced(rare)
     unpaid = replace(pots[event.pot], paid=pots[event.pot].paid - held.paid)
     pots = (*pots[: event.pot], unpaid, *pots[event.pot + 1 :])

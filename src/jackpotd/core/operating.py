@@ -39,6 +39,7 @@ from jackpotd.core.events import (
 )
 from jackpotd.core.evolve import evolve
 from jackpotd.core.evolve_rare import trigger_id
+from jackpotd.core.inflow import inflow, lift_max
 from jackpotd.core.money import UNITS_MAX
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import STATUS_CHANGES, Instance, Status, Transfer
@@ -92,7 +93,7 @@ def _boost(state: Instance, command: Boost) -> Events | Rejection:
 
 
 def _adjust(state: Instance, command: Adjust) -> Events | Rejection:
-    """A correction never takes a pot below its reset value, nor above its ceiling (R-CHG-2)."""
+    """A correction never takes a pot below its reset value, nor above its ceiling or a hidden value (R-CHG-2)."""
     if command.id and command.id in state.rare.taken:
         return []
     index = _open_pot(state, command.pot_id)
@@ -104,9 +105,10 @@ def _adjust(state: Instance, command: Adjust) -> Events | Rejection:
         return _conflict(f"pot {command.pot_id} is not progressive: its value is its seed")
     if command.amount_units < 0 and after < rules.min_reseed:
         return _conflict(f"pot {command.pot_id} would fall below its reset value")
-    ceiling = UNITS_MAX if rules.value_max is None else rules.value_max
-    if command.amount_units > 0 and after > ceiling:
-        return _conflict(f"pot {command.pot_id} would rise above its ceiling")
+    end = lift_max(rules)
+    if command.amount_units > 0 and after > (UNITS_MAX if end is None else end):
+        what = "the least of its hidden value" if rules.hidden_values else "its ceiling"
+        return _conflict(f"pot {command.pot_id} would rise above {what}")
     return [
         Adjusted(
             command.at_ms,
@@ -253,7 +255,7 @@ def _take_transfer(state: Instance, command: TakeTransfer) -> Events | Rejection
     index = _pot(state, transfer.to_pot)
     if isinstance(index, Rejection):
         return index
-    value, to_reserve = winning.inflow(state, index, transfer.value)
+    value, to_reserve = inflow(state.rules.pots[index], state.pots[index], transfer.value)
     return [
         TransferTaken(
             command.at_ms,

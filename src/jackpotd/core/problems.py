@@ -51,6 +51,8 @@ def problems(rules: Rules, written: Sequence[Sequence[str]] | None = None) -> li
         path = f"$.pots[{index}]"
         if not pot.id or pot.id in seen:
             found.append(Problem(f"{path}.id", "must be unique and not empty"))
+        if "/" in pot.id:
+            found.append(Problem(f"{path}.id", "stands in paths, so it must not contain /"))
         seen.add(pot.id)
         kinds = None if written is None else written[index]
         found += _pot_problems(path, pot)

@@ -38,6 +38,17 @@ def unsealed(state: Instance, events: Sequence[InstanceEvent]) -> list[int]:
     return sorted(at for at in touched if state.rare.seals[at] is not None)
 
 
+def moves(event: InstanceEvent, pot: int) -> bool:
+    """Whether an event brings other money than contributions to a pot, or takes it away."""
+    match event:
+        case PotClosed() | HeldWinDecided():
+            return event.to_values[pot] > 0
+        case Adjusted() | TransferTaken():
+            return event.pot == pot
+        case _:
+            return False
+
+
 def goes_on(state: Instance, pot: int) -> bool:
     """Whether a pot can still be won, so that it needs a secret."""
     return state.pots[pot].is_open and state.status not in (Status.TERMINATED, Status.ENDED)

@@ -6,7 +6,7 @@ from jackpotd.core.events import Attendance, Tip, TipHeld
 from jackpotd.core.evolve import grown, totals
 from jackpotd.core.fairness import PotStream
 from jackpotd.core.rules import WHOLE, Criteria, Fallback, PotRules, Rules
-from jackpotd.core.state import Instance, Player, Pot, Seal
+from jackpotd.core.state import Instance, Player, Seal
 from jackpotd.core.winners import Tipped
 from jackpotd.core.winning import is_funded
 
@@ -78,7 +78,7 @@ def _test_all(state: Instance, command: Contribute, worth: int) -> Tested:
         attempts += [(index, draw, limit) for draw, limit in draws]
         if any(draw < limit for draw, limit in draws):
             tipped.append(Tipped(index, Tip.HIT_RATE, times))
-        elif worth and _is_reached(pot_rules, pot, stream, seal):
+        elif worth and is_reached(pot_rules, pot.value, stream, seal):
             tipped.append(Tipped(index, Tip.VALUE, times))
         elif times or rare.is_due:
             tipped.append(Tipped(index, Tip.TIME, times))
@@ -90,16 +90,16 @@ def _draws(rules: PotRules, stream: PotStream, number: int, worth: int) -> list[
     return [(stream.draw(at, number), limit) for at, limit in enumerate(limits) if limit]
 
 
-def _is_reached(rules: PotRules, pot: Pot, stream: PotStream, seal: Seal) -> bool:
-    """Whether a pot holds a hidden value, or all that its ceiling admits.
+def is_reached(rules: PotRules, value: int, stream: PotStream, seal: Seal) -> bool:
+    """Whether a pot that holds so much has reached a hidden value, or all that its ceiling admits.
 
     A value that would lie below what the pot was sealed with is drawn above it (R-CHG-1).
     """
-    if rules.value_max is not None and rules.hidden_values and pot.value >= rules.value_max:
+    if rules.value_max is not None and rules.hidden_values and value >= rules.value_max:
         return True
     for at, point in enumerate(rules.hidden_values):
         low = max(point.low, seal.floor + 1)
-        if pot.value >= stream.hidden_value(at, low, max(point.high, low)):
+        if value >= stream.hidden_value(at, low, max(point.high, low)):
             return True
     return False
 

@@ -3,6 +3,7 @@
 from jackpotd.core import community, split
 from jackpotd.core.events import CommunityPaid, InstanceEvent, PotClosed, PotWon, StatusChanged
 from jackpotd.core.evolve import evolve, is_last_cycle
+from jackpotd.core.inflow import inflow, lift_max
 from jackpotd.core.ledger import residual
 from jackpotd.core.rules import WHOLE, PotRules, ReseedStrategy, WinSelector
 from jackpotd.core.state import Instance, Pot, Status
@@ -99,8 +100,9 @@ def _reseed(rules: PotRules, pot: Pot, kept: int, boost: int) -> tuple[int, int,
     wanted = rules.min_reseed
     if rules.reseed_strategy is ReseedStrategy.WHOLE_RESERVE:
         whole = pot.reserve
-        if rules.value_max is not None:
-            whole = min(whole, rules.value_max - kept)
+        end = lift_max(rules)
+        if end is not None:
+            whole = min(whole, end - kept)
         wanted = max(wanted, whole)
     from_reserve = min(pot.reserve, wanted)
     missing = max(0, rules.min_reseed - from_reserve)
@@ -121,7 +123,7 @@ def _closed(state: Instance, index: int) -> list[InstanceEvent]:
         weights = split.pro_rata_weights(state.rules, still_open)
         shares = split.share_out(left.value + left.reserve + boost + carried, weights)
         for at, share in enumerate(shares):
-            value, reserve = inflow(state, at, share)
+            value, reserve = inflow(state.rules.pots[at], state.pots[at], share)
             to_values[at] += value
             to_reserves[at] += reserve
         to_values[index] -= left.value
@@ -135,13 +137,3 @@ def _closed(state: Instance, index: int) -> list[InstanceEvent]:
         closed,
         StatusChanged(at_ms, Status.ENDED, "the last limited pot is used up", "jackpotd"),
     ]
-
-
-def inflow(state: Instance, index: int, units: int) -> tuple[int, int]:
-    """Where money that comes into a pot goes, value and reserve: a ceiling and a fixed value send it to the reserve."""
-    rules, pot = state.rules.pots[index], state.pots[index]
-    if not rules.is_progressive:
-        return 0, units
-    room = units if rules.value_max is None else max(0, rules.value_max - pot.value)
-    value = min(units, room)
-    return value, units - value

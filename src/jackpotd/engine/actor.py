@@ -136,9 +136,11 @@ class Actor:
                 messages = await self.mailbox.drain()
                 ledger.check(self.cell.state)
                 for message in messages:  # a departure changes the handlers of those behind it
-                    if self._decider.lacks_crowd:
+                    now_ms = self._time()
+                    while self._decider.lacks_crowd:
                         await self._decider.gather()
-                    self._handlers[type(message)](message)
+                        now_ms = self._time()
+                    self._handlers[type(message)](message, now_ms)
 
     def _begin(self) -> None:
         """Seals what has no secret yet, before anything is served, and takes up what is derived."""
@@ -174,12 +176,11 @@ class Actor:
             self._record(decider.ended_windows(now_ms))
         return now_ms
 
-    def _alarm(self, _message: AlarmMessage) -> None:
-        self._time()
+    def _alarm(self, _message: AlarmMessage, _now_ms: int) -> None:
         self._set_alarm()
 
-    def _contribute(self, message: ContributeMessage) -> None:
-        decision = self._decider.contribution(message.request.bet, message, self._time())
+    def _contribute(self, message: ContributeMessage, now_ms: int) -> None:
+        decision = self._decider.contribution(message.request.bet, message, now_ms)
         answer = message.answer
         if isinstance(decision, Rejection):
             self._journal.when_durable(lambda: answer(decision))
@@ -200,13 +201,13 @@ class Actor:
             outcome = accepted(message, (taken,))
             self._journal.when_durable(lambda: answer(outcome))
 
-    def _link(self, message: LinkMessage) -> None:
+    def _link(self, message: LinkMessage, now_ms: int) -> None:
         if message.worker is not None:
             known = self._fold.received.get(message.worker, message.cause, message.place)
             if known is not None:
                 self._propagation.received(message, bytes(known.record))
                 return
-        decision = self._decider.contribution(message.bet, message, self._time())
+        decision = self._decider.contribution(message.bet, message, now_ms)
         outcome: Outcome
         answer: records.Entry | records.LinkRefused
         if isinstance(decision, Rejection):
@@ -237,14 +238,14 @@ class Actor:
             self._fold.received.answered(answer, encoded)
             self._propagation.received(message, encoded)
 
-    def _depart(self, message: DepartMessage) -> None:
+    def _depart(self, message: DepartMessage, now_ms: int) -> None:
         if self._decider.is_fenced:
             self._journal.when_durable(lambda: message.answer(FENCED))
             return
         if self.cell.state.rare.inherits:
             message.answer(INHERITS)
             return
-        departing = records.Departing(self._decider.now_ms(), self.instance_id, message.to_worker)
+        departing = records.Departing(now_ms, self.instance_id, message.to_worker)
         seq = self._journal.stage(records.encode(departing))
         self._fold.move(seq, departing)
         self._stand_still()
@@ -252,8 +253,9 @@ class Actor:
 
     def _stand_still(self) -> None:
         self._handlers = dict.fromkeys(self._handlers, self._park)
+        self._decider.rest()
 
-    def _park(self, message: Message) -> None:
+    def _park(self, message: Message, _now_ms: int) -> None:
         """What comes while the instance stands still waits for where it goes; links are bounded by their senders."""
         if isinstance(message, AlarmMessage):
             return
@@ -273,12 +275,13 @@ class Actor:
     def go_on(self) -> None:
         """The instance stays: what was parked is served before anything newer."""
         self._handlers = self._serving_handlers()
+        self._begin()
         for message in [*self._parked, *self.mailbox.take()]:
             self.mailbox.post_due(message)
         self._parked.clear()
 
-    def _opt_in(self, message: OptInMessage) -> None:
-        decision = self._decider.opt_in(message.command)
+    def _opt_in(self, message: OptInMessage, now_ms: int) -> None:
+        decision = self._decider.opt_in(message.command, now_ms)
         outcome: Taken | Rejection
         if isinstance(decision, Rejection):
             outcome = decision
@@ -288,8 +291,8 @@ class Actor:
             outcome = Taken(self.instance_id, tuple(events), prepared.state.rules)
         self._journal.when_durable(lambda: message.answer(outcome))
 
-    def _operate(self, message: OperateMessage) -> None:
-        decision = self._decider.operation(message.command, self._time())
+    def _operate(self, message: OperateMessage, now_ms: int) -> None:
+        decision = self._decider.operation(message.command, now_ms)
         outcome: Operated | Rejection
         if isinstance(decision, Rejection):
             outcome = decision

@@ -6,12 +6,14 @@ secret of ours: nothing is drawn from it (R-RNG-4), and the actor fences its ins
 
 from collections.abc import Sequence
 
-from jackpotd.core import fairness, sealing
+from jackpotd.core import fairness, sealing, tipping
 from jackpotd.core.commands import Streams
 from jackpotd.core.events import InstanceEvent, PotWon, RulesChanged, Sealed
 from jackpotd.core.evolve import evolve
 from jackpotd.core.fairness import PotStream
-from jackpotd.core.state import Instance, Seal
+from jackpotd.core.inflow import lift_max
+from jackpotd.core.rules import Rules
+from jackpotd.core.state import Instance, PendingChange, Seal
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.ports import Vault
 from jackpotd.wire import parameter_changes, records
@@ -59,6 +61,20 @@ class Seals:
             raise SealBroken(f"{self._instance_id}: the secret of {pot_id} is not its seal's")
         return secret
 
+    def stays_due(self, before: Instance, pot: int, events: Sequence[InstanceEvent]) -> bool:
+        """Whether a pot had reached its hidden value, and was not paid, before other money than contributions came."""
+        state = before
+        for event in events:
+            if sealing.moves(event, pot):
+                stream, seal = self.streams(before)[pot], before.rare.seals[pot]
+                was_won = any(isinstance(other, PotWon) and other.pot == pot for other in events)
+                if was_won or stream is None or seal is None:
+                    return False
+                value = state.pots[pot].value
+                return tipping.is_reached(state.rules.pots[pot], value, stream, seal)
+            state = evolve(state, event)
+        return False
+
     def sealed(self, state: Instance, pot: int, at_ms: int) -> Sealed:
         """Reveals a pot's secret, and makes the next one if the pot goes on."""
         before = state.rare.seals[pot]
@@ -94,6 +110,8 @@ def following(
         state = evolve(state, changed)
     at_ms = state.updated_ms
     for pot in sealing.unsealed(state, events):
+        if sealing.goes_on(state, pot) and seals.stays_due(cell.state, pot, events):
+            continue  # its tip was not paid and stays due: what is drawn anew must not take it away
         found.append(seals.sealed(state, pot, at_ms))
         state = evolve(state, found[-1])
     return found
@@ -111,9 +129,32 @@ def _changes_due(
         raise TypeError("an instance does not carry its birth record")
     document = state.rare.document or bytes(born.template)
     due = [change for change in state.rare.pending if change.pot is None or change.pot in won]
-    pieces = [change.changes for change in due]
-    taken = parameter_changes.take_effect(document, pieces, list(born.brands))
+    fitting = _taken(state, document, due, list(born.brands))
+    if len(fitting) < len(due):
+        fitting = _taken(
+            state, document, [change for change in due if change.id in fitting], list(born.brands)
+        )
     return [
-        RulesChanged(state.updated_ms, change.id, b"" if rules is None else changed, rules)
-        for change, (changed, rules) in zip(due, taken, strict=True)
+        RulesChanged(state.updated_ms, change.id, *fitting.get(change.id, (b"", None)))
+        for change in due
     ]
+
+
+def _taken(
+    state: Instance, document: bytes, due: Sequence[PendingChange], brands: list[str]
+) -> dict[str, tuple[bytes, Rules | None]]:
+    """What these changes make of the template together; without those that would all but give a pot away."""
+    taken = parameter_changes.take_effect(document, [each.changes for each in due], brands)
+    return {
+        change.id: (b"" if rules is None else changed, rules)
+        for change, (changed, rules) in zip(due, taken, strict=True)
+        if rules is None or not _is_too_full(state, change, rules)
+    }
+
+
+def _is_too_full(state: Instance, change: PendingChange, rules: Rules) -> bool:
+    """Whether a pot, seeded by the rules so far, holds more than the least of new hidden values (R-CHG-1)."""
+    if change.pot is None or not rules.pots[change.pot].hidden_values:
+        return False
+    end = lift_max(rules.pots[change.pot])
+    return end is not None and state.pots[change.pot].value > end

@@ -84,8 +84,8 @@ class Decider:
         except Exception:  # noqa: BLE001 - contained: nothing has changed yet
             return self._fence()
 
-    def opt_in(self, command: OptIn) -> Decision:
-        command = replace(command, at_ms=self.now_ms())
+    def opt_in(self, command: OptIn, now_ms: int) -> Decision:
+        command = replace(command, at_ms=now_ms)
         return self._decide(lambda: decide.opt_in(self._cell.state, command))
 
     def operation(self, command: OperatorCommand, now_ms: int) -> Decision:
@@ -141,6 +141,10 @@ class Decider:
             crowd is None or crowd.retention_ms < rules.active_ms
         )
 
+    def rest(self) -> None:
+        """The instance stands still: no window ends, and nobody is gathered, until it is refreshed."""
+        self.ends_ms, self.lacks_crowd = NEVER_MS, False
+
     async def gather(self) -> None:
         """Gathers the active players from their rows, while the instance stands still and others go on."""
         state = self._cell.state
@@ -151,7 +155,9 @@ class Decider:
 
     def alarm_ms(self) -> int | None:
         """When windows have to be ended though nobody comes."""
-        return None if self.ends_ms == NEVER_MS else windows.alarm_ms(self._cell.state)
+        if self.is_fenced or self.ends_ms == NEVER_MS:
+            return None
+        return windows.alarm_ms(self._cell.state)
 
     def _decide(self, decision: Callable[[], Events | Rejection]) -> Decision:
         """Events with the states that follow, or a refusal. Nothing has changed yet, so any failure is contained."""

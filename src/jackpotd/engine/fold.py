@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from jackpotd.core import evolve as transitions
-from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged
+from jackpotd.core.events import Contributed, HeldWinDecided, InstanceEvent, OptInChanged
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
 from jackpotd.engine.cells import Cell, cell_of, definition_of, row_of
 from jackpotd.engine.moves import MoveRecord, Moves
@@ -162,6 +162,17 @@ class Fold:
             self.overlay.put_player(prepared.player_key, PlayerCell(seq, prepared.player))
         if len(events) != 1 or type(events[0]) is not Contributed:
             self._put_winners(seq + cell.order, prepared.state.definition.instance_id, events)
+        if type(events[0]) is HeldWinDecided:
+            self._drop_rejected(prepared.state.definition.instance_id, events[0])
+
+    def _drop_rejected(self, instance_id: str, decided: HeldWinDecided) -> None:
+        """A rejected win was never paid: nobody won it."""
+        if decided.is_released:
+            return
+        for order, row in self.overlay.pot_winners_down(instance_id, decided.pot):
+            if row.round_id == decided.round_id and not row.community:
+                self.overlay.remove(rows.winner_prefix(instance_id, decided.pot) + order)
+                return
 
     def _put_winners(self, order: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
         for place, row in winner_rows(events):
@@ -292,6 +303,8 @@ class Fold:
             self._changed.add(entry.instance_id)
         self._replay_player(seq, entry.instance_id, events)
         self._put_winners(seq + cell.order, entry.instance_id, events)
+        if isinstance(events[0], HeldWinDecided):
+            self._drop_rejected(entry.instance_id, events[0])
         if entry.links and entry.request is not None:
             self.open_propagation(seq, entry.links, entry.request)
         if entry.cause is not None and entry.worker is None:

@@ -10,7 +10,7 @@ def winner_rows(events: Sequence[InstanceEvent]) -> Iterator[tuple[int, WinnerRo
     """The winners of an entry, each with a place that nobody else has in it.
 
     Every event takes a place, and a pot's community one for each of its winners. A win that was withheld keeps its row
-    as it is, whatever is decided about it later: which wins are still withheld, the instance knows.
+    when it is released (which wins are still withheld, the instance knows), and loses it when it is rejected.
     """
     place = 0
     for event in events:

@@ -9,16 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from jackpotd.core import decide, ledger, operating, sealing, windows
+from jackpotd.core import decide, ledger, operating, sealing, tipping, windows
 from jackpotd.core import evolve as transitions
 from jackpotd.core.commands import Bet, Contribute, EndWindows, OperatorCommand, OptIn
 from jackpotd.core.events import (
+    Adjusted,
     CommunityPaid,
     Contributed,
+    HeldWinDecided,
     InstanceEvent,
     OptInChanged,
+    PotClosed,
     PotWon,
     Sealed,
+    TransferTaken,
 )
 from jackpotd.core.fairness import PotStream, commitment_to
 from jackpotd.core.rejections import Rejection
@@ -41,6 +45,7 @@ Snapshot = tuple[tuple[int, int], ...]
 Event = TypeVar("Event", bound=InstanceEvent)
 RATES = rates()
 INSTANCE = "instance"
+OTHER_MONEY = (Adjusted, HeldWinDecided, PotClosed, TransferTaken)
 
 
 class PlainCrowd:
@@ -164,14 +169,25 @@ class CoreInstance:
     ) -> Done | Rejection:
         if isinstance(outcome, Rejection):
             return outcome
-        done = Done()
+        done, before_others = Done(), None
         for event in outcome:
+            if isinstance(event, OTHER_MONEY) and before_others is None:
+                before_others = self.state
             self._fold(event, done, who)
         for event in self._follow(list(done.events)):
             self._fold(event, done)
+        won = {event.pot for event in done.of(PotWon)}
         for pot in sealing.unsealed(self.state, done.events):
-            self._fold(self._sealed(pot, at_ms), done)
+            if before_others is None or pot in won or not self._stays_due(pot, before_others):
+                self._fold(self._sealed(pot, at_ms), done)
         return done
+
+    def _stays_due(self, pot: int, before: Instance) -> bool:
+        """Whether contributions had reached the pot's hidden value before other money came."""
+        stream, seal = self.streams[pot], self.state.rare.seals[pot]
+        if stream is None or seal is None or not sealing.goes_on(self.state, pot):
+            return False
+        return tipping.is_reached(self.rules.pots[pot], before.pots[pot].value, stream, seal)
 
     def _fold(self, event: InstanceEvent, done: Done, who: Who | None = None) -> None:
         before, self.state = self.state, transitions.evolve(self.state, event)

@@ -280,10 +280,12 @@ def _pot_patch(rng: random.Random, index: int) -> Patch:
     """Another seed, other odds, other hidden values, a higher ceiling for one pot."""
     seed_share, more = rng.choice(("0", "0.5", "0.87654321")), rng.choice(("0.5", "3", "20"))
     odds, whole = rng.choice((2, 7, 1000)), rng.choice(("Full", "WholeReserve"))
+    is_lower = rng.random() < 0.5
 
     def patch(template: Json) -> Json:
         new = copy.deepcopy(template)
         pot = new["pots"][index]
+        seeds = [pot["seed_strategy"][f"{each}_value"] for each in ("initial_seed", "min_reseed")]
         has_values = any("Value" in tagged for tagged in pot["pot_types"])
         if not has_values:
             pot["seed_contribution"] = {"Percentage": seed_share}
@@ -293,8 +295,11 @@ def _pot_patch(rng: random.Random, index: int) -> Patch:
         for tagged in pot["pot_types"]:
             if "HitRate" in tagged:
                 tagged["HitRate"]["max_magic_number"] = odds
-            elif "Value" in tagged and pot.get("max_pot_value") is None:
-                tagged["Value"]["max"] = f"{Decimal(tagged['Value']['max']) + Decimal(more):f}"
+            elif "Value" in tagged:
+                if pot.get("max_pot_value") is None:
+                    tagged["Value"]["max"] = f"{Decimal(tagged['Value']['max']) + Decimal(more):f}"
+                if is_lower and any(map(Decimal, seeds)):
+                    tagged["Value"]["min"] = max(seeds, key=Decimal)
         return new
 
     return patch

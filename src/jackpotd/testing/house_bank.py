@@ -119,6 +119,7 @@ class Bank:
             record = records.decode(data)
             if isinstance(record, records.Entry):
                 won[record.instance_id] += _winners_of(record.events)
+                _without_rejected(won[record.instance_id], record.events)
         overlay = self.house.fold.overlay
         for name, expected in won.items():
             pots = len(self.house.fold.cells[name].state.pots)
@@ -137,6 +138,16 @@ class BooksDifferError(AssertionError):
 def _same(expected: object, found: object, what: str) -> None:
     if expected != found:
         raise BooksDifferError(f"{what}: {expected} by the answers, {found} in the books")
+
+
+def _without_rejected(
+    won: list[tuple[int, str, int]], events: Sequence[records.EventRecord]
+) -> None:
+    """A rejected win was nobody's: the player's own is the last one of its round."""
+    for item in events:
+        if isinstance(item, records.HeldWinDecided) and not item.is_released:
+            own = [at for at, (*win, _) in enumerate(won) if win == [item.pot, item.round_id]]
+            del won[own[-1]]
 
 
 def _winners_of(events: Sequence[records.EventRecord]) -> Iterator[tuple[int, str, int]]:

@@ -105,8 +105,12 @@ def compare_state(oracle: oracle_of.ReferenceInstance, state: Instance) -> None:
     agree([], oracle.differences(ledger.accounts(state)), "ledger")
     agree(0, oracle.imbalance(), "imbalance of the oracle")
     agree(oracle.status, str(state.status), "status")
-    for rules, pot in zip(state.rules.pots, state.pots, strict=True):
+    for rules, pot, seal in zip(state.rules.pots, state.pots, state.rare.seals, strict=True):
         expected = oracle.pots[rules.id]
+        goes_on = expected.is_open and oracle.status not in ("Ended", "Terminated")
+        agree(goes_on, seal is not None, f"{rules.id} is sealed")
+        if goes_on and expected.needs_seal:
+            disagree("another one", seal, f"seal of {rules.id}")
         agree(expected.is_open, pot.is_open, f"{rules.id} is open")
         agree(expected.instance_count, pot.cycle, f"cycle of {rules.id}")
     if state.status is not Status.TERMINATED:

@@ -236,12 +236,30 @@ class Pair:
         paid = {event.pot for event in events if isinstance(event, PotWon)}
         due = [each for each in self.pending if paid and (each[1] is None or each[1] in paid)]
         self.pending = [each for each in self.pending if each not in due]
-        for _, _, patch in due:
-            self.template = patch(self.template)
+        together = self._patched(due)
+        fitting = [each for each in due if not self._is_too_full(each[1], together)]
+        self.template = self._patched(fitting)
+        taken = encoded(self.template), compiled(self.template)
+        self.seen["changes dropped"] += len(due) - len(fitting)
         return [
-            RulesChanged(self.at_ms, change_id, encoded(self.template), compiled(self.template))
-            for change_id, _, _ in due
+            RulesChanged(self.at_ms, each[0], *(taken if each in fitting else (b"", None)))
+            for each in due
         ]
+
+    def _patched(self, changes: Sequence[tuple[str, int | None, Patch]]) -> Json:
+        template = self.template
+        for _, _, patch in changes:
+            template = patch(template)
+        return template
+
+    def _is_too_full(self, pot: int | None, template: Json) -> bool:
+        """Whether a pot that has just been won holds more than its new hidden values, or a ceiling with them, allow."""
+        if pot is None:
+            return False
+        rules, held = template["pots"][pot], self.core.state.pots[pot].value
+        ends = [tagged["Value"]["min"] for tagged in rules["pot_types"] if "Value" in tagged]
+        ceilings = [rules["max_pot_value"]] if rules.get("max_pot_value") is not None else []
+        return bool(ends) and held > min(Fraction(end) * SCALE for end in ends + ceilings)
 
 
 def preference_of(player: Player, currency: str) -> oracle_of.Preference | None:

@@ -53,8 +53,8 @@ class SealState(Struct, frozen=True):
 class PotState(Struct, frozen=True):
     """A pot with its reserve, its hits and what it paid, in the jackpot's currency.
 
-    `max_pot_value` is the ceiling; `is_due`: a hidden time has come, and the pot waits for somebody whom it can pay;
-    `withheld`: wins that wait for a person; `pending_changes`: parameters that wait for the pot's next win.
+    `max_pot_value` is the ceiling; `withheld`: wins that wait for a person; `pending_changes`: parameters that wait for
+    the pot's next win.
     """
 
     id: str
@@ -66,7 +66,6 @@ class PotState(Struct, frozen=True):
     instance_count: int
     max_instantiation_count: int | None
     is_open: bool
-    is_due: bool
     hits: int
     wins: Amount
     withheld: Amount

@@ -9,10 +9,14 @@ silent):
 - Fixed, Percentage, Variable, currency_values, defaults, preferences. §9, §4, [P]
 - house and pots split the whole of c, whoever pays it; seed shares of a pot's part. LF §1.4, §9
 - a ceiling stops growth; the excess goes to the pot's own seed reserve, and nothing that stands is cut. §9, R-MON-2
+- money that nobody contributed (what a closed pot leaves, a transfer, a rejected win, a reserve) lifts a pot up to its
+  ceiling and up to where the least of its hidden values may lie, the rest goes to the reserve; what is hidden is then
+  drawn anew above it, unless contributions had reached it before. R-CHG-1
 - pots grow, then the tipping points are tested, in pot order: 1 - (1 - 1/N)^(c/k) against 64 bits; the hidden value;
   the hidden instant of the running window. §3, §9; every draw at its published place of the pot's secret: `places`
 - a pot that holds all that its ceiling admits has reached its hidden values, wherever they were drawn. [P]
-- nothing is won for nothing (R-CHG-1), but where the operator pays everything, by HitRate with k = 0 and by Time. §9
+- nothing is won for nothing, and nobody is active by it (R-CHG-1), but where the operator
+  pays everything, by HitRate with k = 0 and by Time. §9
 - criteria, open_when_funded, pots that cannot pay one minor unit: no win; Value and Time stay due, draws are gone. §9
 - Highest, Lowest, All; a win is floored to the player's minor unit. §3, §9 Several tips; ties: the earlier pot. [P]
 - the amounts of an All are fixed before any of its pots is paid, reseeded or closed. [P]

@@ -75,7 +75,9 @@ class ReferenceInstance:
         pot = self.pots[pot_id]
         if first != self.jackpot.contributions or not pot.value.admits(floor_units):
             raise OracleDisagreementError(f"seal of {pot_id}: first {first}, floor {floor_units}")
-        pot.seal = Seal(Places(secret), first, at_ms, floor_units)
+        if pot.needs_seal is False or not pot.is_open or self.status in operating.OVER:
+            raise OracleDisagreementError(f"{pot_id} is sealed anew, and why?")
+        pot.seal, pot.needs_seal = Seal(Places(secret), first, at_ms, floor_units), False
 
     # One contribution
 
@@ -140,7 +142,8 @@ class ReferenceInstance:
             self.pots[name].is_due |= bool(places)
         chosen = self._chosen(dues)
         wins = pay_all(jackpot, chosen, readings, moment.at_ms, round_id)
-        jackpot.standings.seen[who] = Seen(number, moment.at_ms, moment.contributor)
+        if moment.worth > 0 or moment.is_free:  # nothing for nothing: not a community's part either
+            jackpot.standings.seen[who] = Seen(number, moment.at_ms, moment.contributor)
         paid = {win.pot_id for win in wins}
         highest = max(chosen, key=lambda due: due.value, default=None)
         return replace(

@@ -1,6 +1,7 @@
 """What operators do to an instance, and what time does to its windows (contract §8, §9)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -96,11 +97,11 @@ def decide_held(jackpot: Jackpot, round_id: str, pot_id: str, *, release: bool) 
     if release:
         ledger.payouts += held.paid
     elif pot.is_open and jackpot.status not in OVER:
-        pot.value.exact += held.paid
+        pot.lift(held.paid)
     elif jackpot.open_pots and jackpot.status not in OVER:
         for name, weight in jackpot.weights().items():
-            jackpot.pots[name].value.exact += held.paid * weight
             jackpot.pots[name].widen(len(jackpot.pots), len(jackpot.pots))
+            jackpot.pots[name].lift(held.paid * weight)
     else:
         pot.undistributed.exact += held.paid
     return None
@@ -117,24 +118,35 @@ def boost(jackpot: Jackpot, pot_id: str, amount: Number) -> Rejection | None:
 
 
 def adjust(jackpot: Jackpot, pot_id: str, amount: Number, value_units: int) -> Rejection | None:
-    """A correction of a growing pot: never down below its least seed (R-CHG-2), never over its ceiling."""
+    """A correction of a growing pot: not below its least seed (R-CHG-2), nor where no other money lifts it."""
     pot, added = jackpot.pots[pot_id], incoming(amount)
-    after = Fraction(value_units, SCALE) + added
-    over = pot.rules.ceiling is not None and added > 0 and after > pot.rules.ceiling
+    held, end = Fraction(value_units, SCALE), pot.rules.lift_end
+    after = held + added
+    over = end is not None and added > 0 and after > end
     under = added < 0 and after < pot.rules.min_reseed
     closed = not pot.is_open or jackpot.status in OVER
     if closed or not pot.rules.is_progressive or under or over:
         return REFUSED
-    pot.value.exact += added
+    pot.correct(added, held)
     jackpot.ledger.operator.exact += added
     return None
 
 
 def change_rules(jackpot: Jackpot, template: Mapping[str, Any]) -> None:
-    """Pending parameters take effect; pots keep what they hold."""
+    """Pending parameters take effect; pots keep what they hold.
+
+    Raises:
+        OracleDisagreementError: a pot's own parameters let a value be hidden below what it holds already.
+    """
     before, after = jackpot.rules, read_rules(template)
     if [pot.id for pot in before.pots] != [pot.id for pot in after.pots]:
         raise ValueError("the pots of an instance are for life")
+    for old, new in zip(before.pots, after.pots, strict=True):
+        held, end = jackpot.pots[new.id].value, new.lift_end
+        is_own = replace(new, share=old.share) != old
+        is_full = end is not None and held.exact - held.slack / SCALE > end
+        if is_own and new.hidden_values and is_full:
+            raise OracleDisagreementError(f"pot {new.id} holds {held}, more than {end}")
     jackpot.rules = after
     for rules in after.pots:
         jackpot.pots[rules.id].rules = rules
@@ -207,6 +219,6 @@ def take(jackpot: Jackpot, pot_id: str, shipment: Shipment) -> None:
     if not pot.is_open or jackpot.status in OVER:
         pot.undistributed.exact += total
         return
-    pot.add(shipment.value)
+    pot.lift(shipment.value)
     pot.reserve.exact += shipment.reserve
     pot.boost += shipment.boost

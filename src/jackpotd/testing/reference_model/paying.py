@@ -126,6 +126,7 @@ def pay(
     else:
         ledger.payouts += left_pot
     pot.is_due = False
+    pot.needs_seal = True
     jackpot.standings.in_cycle.pop(pot.rules.id, None)
     closes = pot.in_last_cycle
     value, reserve = meters
@@ -201,5 +202,5 @@ def close(jackpot: Jackpot, pot: Pot) -> None:
         off += 2 * len(jackpot.pots) + 2
     for name, weight in weights.items():
         jackpot.pots[name].widen(off, off)
-        jackpot.pots[name].add(left * weight)
+        jackpot.pots[name].lift(left * weight)
     jackpot.share_out()

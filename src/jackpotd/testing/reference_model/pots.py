@@ -67,6 +67,7 @@ class Pot:
     is_due: bool = False
     windows: dict[int, Window] = field(default_factory=dict)
     seal: Seal | None = None
+    needs_seal: bool | None = True  # None: whether it does is for the last units to decide
 
     @property
     def in_last_cycle(self) -> bool:
@@ -85,18 +86,62 @@ class Pot:
         self.reserve.exact += kept
         if kept < seed_money or self._may_be_full():
             self._mix()
-        self.add(growth + seed_money - kept)
+        self._add(growth + seed_money - kept, self.rules.ceiling)
 
-    def add(self, amount: Fraction) -> None:
-        """Into the pot, up to its ceiling; the excess into its reserve. A pot of fixed value takes all as seed."""
+    def lift(self, amount: Fraction) -> None:
+        """Money that is no contribution: never so far that it could have reached a hidden value."""
+        was_reached = self._has_surely_reached()
+        into_value = self._add(amount, self.rules.lift_end)
+        self._disturb(was_reached, moved=into_value * SCALE > self.value.slack + 1)
+
+    def correct(self, amount: Fraction, held: Fraction) -> None:
+        """An operator's correction of a real pot that held so much: all of it comes, or goes, to the unit."""
+        self.value.exact += amount
+        if self.seal is not None and self.rules.hidden_values:
+            self._disturb(self.has_reached(held), moved=True)
+
+    def _add(self, amount: Fraction, end: Fraction | None) -> Fraction:
+        """Into the pot up to this end; the excess into its reserve. A pot of fixed value takes all as seed."""
         into_value = amount if self.rules.is_progressive else ZERO
-        if self.rules.ceiling is not None and self.rules.is_progressive:
-            near = self.joint / SCALE
-            if self.value.exact + amount + near > self.rules.ceiling:
+        if end is not None and self.rules.is_progressive:
+            if self.value.exact + amount + self.joint / SCALE > end:
                 self._mix()
-            into_value = min(amount, max(self.rules.ceiling - self.value.exact, ZERO))
+            into_value = min(amount, max(end - self.value.exact, ZERO))
         self.value.exact += into_value
         self.reserve.exact += amount - into_value
+        return into_value
+
+    def has_reached(self, value: Fraction) -> bool:
+        """Whether so much reaches any of its hidden values, or is all that it can hold so that it never will."""
+        points = self.rules.hidden_values
+        if not points:
+            return False
+        seal = self.seal
+        if seal is None:
+            raise ValueError(f"hidden values of pot {self.rules.id}, which is not sealed")
+        if self.rules.ceiling is not None and value >= self.rules.ceiling:
+            return True
+        return any(
+            value * SCALE
+            >= seal.places.hidden_value(
+                place, int(point.low * SCALE), int(point.high * SCALE), seal.floor_units
+            )
+            for place, point in enumerate(points)
+        )
+
+    def _has_surely_reached(self) -> bool | None:
+        """None where it depends on how far the real pot lies away from ours."""
+        if self.seal is None:
+            return False
+        near = self.value.slack / SCALE
+        least, most = (self.has_reached(self.value.exact + off) for off in (-near, near))
+        return least if least == most else None
+
+    def _disturb(self, was_reached: bool | None, *, moved: bool) -> None:
+        """Other money has come: what is hidden is drawn anew above it, but never once a contribution has reached it."""
+        if not self.rules.hidden_values or self.needs_seal or was_reached:
+            return
+        self.needs_seal = True if moved and was_reached is False else None
 
     def widen(self, units: Fraction | int, of_both: Fraction | int) -> None:
         """The real accounts may lie this much farther off, and their sum so much."""
@@ -130,14 +175,14 @@ class Pot:
     def seed_sources(self, value: Fraction, reserve: Fraction) -> tuple[Fraction, ...]:
         """What reserve, boost and operator give to a pot that holds `value` after it was paid.
 
-        WholeReserve takes from the reserve no more than fits under the ceiling, if that is more than the least seed.
+        WholeReserve takes from the reserve no more than may lift the pot, if that is more than the least seed.
         """
         least = self.rules.min_reseed
         taken = min(reserve, least)
         if self.rules.reseeds_whole_reserve and reserve > least:
             taken = reserve
-            if self.rules.ceiling is not None:
-                taken = max(min(reserve, self.rules.ceiling - value), least)
+            if self.rules.lift_end is not None:
+                taken = max(min(reserve, self.rules.lift_end - value), least)
         boost = min(self.boost, max(least - taken, ZERO))
         return taken, boost, max(least - taken - boost, ZERO)
 

@@ -116,6 +116,14 @@ class PotRules:
     criteria: Criteria
     community: tuple[CommunityRule, ...]
 
+    @property
+    def lift_end(self) -> Fraction | None:
+        """Where money that is no contribution stops lifting the pot: its ceiling, and where a value may be hidden."""
+        ends = [point.low for point in self.hidden_values]
+        if self.ceiling is not None:
+            ends.append(self.ceiling)
+        return min(ends, default=None)
+
 
 @dataclass(frozen=True)
 class Rules:

@@ -86,25 +86,6 @@ class Chance:
         raise OracleDisagreementError(f"{found}: should be {pot_id}, {draw}, {threshold}")
 
 
-def value_tips(pot: Pot, value: Fraction) -> bool:
-    """Whether the pot has reached any of its hidden values, or holds all that it can and so never will."""
-    points = pot.rules.hidden_values
-    if not points:
-        return False
-    seal = pot.seal
-    if seal is None:
-        raise ValueError(f"hidden values of pot {pot.rules.id}, which is not sealed")
-    if pot.rules.ceiling is not None and value >= pot.rules.ceiling:
-        return True
-    return any(
-        value * SCALE
-        >= seal.places.hidden_value(
-            place, int(point.low * SCALE), int(point.high * SCALE), seal.floor_units
-        )
-        for place, point in enumerate(points)
-    )
-
-
 def time_tips(pot: Pot, moment: Moment) -> list[int]:
     """The hidden times whose instant has come in the running window, for the first who may win it."""
     found: list[int] = []
@@ -169,7 +150,7 @@ def tips_of(
     tips: set[Tip] = set()
     if chance.hits(pot, moment):
         tips.add("HitRate")
-    if moment.worth > 0 and value_tips(pot, value):
+    if moment.worth > 0 and pot.has_reached(value):
         tips.add("Value")
     if came or pot.is_due:
         tips.add("Time")
