@@ -82,6 +82,7 @@ def test_core_and_oracle_have_met_every_branch() -> None:
         "adjustment refused",
         "trigger refused",
         "changes",
+        "changes dropped",
         "tips held",
         "lots",
         "windows ended",

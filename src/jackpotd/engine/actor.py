@@ -136,7 +136,9 @@ class Actor:
                 messages = await self.mailbox.drain()
                 ledger.check(self.cell.state)
                 for message in messages:  # a departure changes the handlers of those behind it
-                    now_ms = self._time()
+                    if self._decider.lacks_crowd:
+                        await self._decider.gather()
+                    now_ms = self._time()  # what ends now may pay a community, or add one
                     while self._decider.lacks_crowd:
                         await self._decider.gather()
                         now_ms = self._time()
