@@ -48,7 +48,7 @@ class Strict(HTMLParser):
 
 @pytest.fixture(scope="module")
 def named() -> str:
-    return "<b>Fish & chips</b>"
+    return "<b>Fish & chips<b>"
 
 
 def test_report_parses_and_holds_every_figure(
