@@ -19,7 +19,8 @@ DRAWS_AT_ONCE = 256
 _WORD_BITS = 128
 _WORD_BYTES = _WORD_BITS // 8
 _WORDS_AT_ONCE = 8
-_DRAWS = struct.Struct(f">{DRAWS_AT_ONCE}Q")
+# A block is squeezed as far as it is needed, in these steps: of thousands of quiet pots each would else hold 256 draws.
+_STEPS = [struct.Struct(f">{count}Q") for count in (16, 64, DRAWS_AT_ONCE)]
 
 
 def secret_from(master: bytes, instance_id: str, pot_id: str, number: int, nonce: str) -> bytes:
@@ -53,18 +54,18 @@ class PotStream:
 
     def draw(self, point: int, number: int) -> int:
         """The 64 bits of a HitRate: of the pot's point `point`, for the contribution `number` since the seal."""
-        block = number // DRAWS_AT_ONCE
+        block, at = divmod(number, DRAWS_AT_ONCE)
         try:
             if self._at[point] == block:
-                return self._draws[point][number % DRAWS_AT_ONCE]
+                return self._draws[point][at]
         except IndexError:
             missing = point + 1 - len(self._at)
             self._at += [-1] * missing
             self._draws += [()] * missing
-        data = stream(self.secret, f"hit {point}", block, _DRAWS.size)
+        step = next(each for each in _STEPS if at < each.size // 8)
         self._at[point] = block
-        self._draws[point] = _DRAWS.unpack(data)
-        return self._draws[point][number % DRAWS_AT_ONCE]
+        self._draws[point] = step.unpack(stream(self.secret, f"hit {point}", block, step.size))
+        return self._draws[point][at]
 
     def uniform(self, label: str, number: int, bound: int) -> int:
         """An integer below `bound`, each equally likely: the first word of the stream that is no leftover (R-RNG-2)."""

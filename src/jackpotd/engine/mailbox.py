@@ -1,6 +1,5 @@
 """A bounded mailbox: many senders, one owner that drains whatever is waiting at each wake-up."""
 
-from collections import deque
 from typing import Generic, TypeVar
 
 import trio
@@ -19,7 +18,7 @@ class Mailbox(Generic[T]):
 
     def __init__(self, length_max: int) -> None:
         self._length_max = length_max
-        self._messages: deque[T] = deque()
+        self._messages: list[T] = []  # an empty deque takes as much as a jackpot
         self._arrived = trio.Event()
 
     def __len__(self) -> int:
@@ -40,14 +39,14 @@ class Mailbox(Generic[T]):
         self._messages.append(message)
         self._arrived.set()
 
-    def take(self) -> deque[T]:
+    def take(self) -> list[T]:
         """All messages that are waiting, none of which the owner will see."""
-        messages, self._messages = self._messages, deque()
+        messages, self._messages = self._messages, []
         return messages
 
-    async def drain(self) -> deque[T]:
+    async def drain(self) -> list[T]:
         """All messages that are waiting; waits for the first."""
         await self._arrived.wait()
-        messages, self._messages = self._messages, deque()
+        messages, self._messages = self._messages, []
         self._arrived = trio.Event()
         return messages
