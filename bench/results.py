@@ -50,6 +50,7 @@ PARTS = {
     "mesh": Part(),
     "workers": Part(),
     "crowd": Part(),
+    "raffle": Part(quick=("--rounds", "1", "--seconds", "1", "--warm-up-s", "0.5")),
 }
 DEADLINE_S, QUICK_DEADLINE_S = 3600.0, 180.0
 STOP_TIMEOUT_S = 60.0
