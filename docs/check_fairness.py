@@ -6,9 +6,11 @@ python check_fairness.py export.jsonl -> exit status 0: fair; 1: the first thing
 import hashlib
 import json
 import sys
+from bisect import bisect_right
 from collections import Counter
 from decimal import Decimal, getcontext
 from functools import lru_cache
+from itertools import accumulate
 from types import SimpleNamespace
 
 getcontext().prec, ONE = 80, 10**8
@@ -57,14 +59,15 @@ class Jackpot:  # a method for each type of line
     def __init__(self, line, secrets):
         self.secrets, self.id, self.at_ms, self.number = secrets, line["instance"], line["created_ms"], 0
         self.players, self.totals, self.board, self.pots = {}, Counter(), {}, {}
+        self.schedules, self.running, self.rounds, self.over_ms, self.status = {"": line.get("schedule")}, {}, 0, 0, ""
         for rules in line["rules"]["pots"]:
             pot = self.pots[rules["id"]] = SimpleNamespace(id=rules["id"], name=f"{self.id} {rules['id']}", rules={})
             vars(pot).update(number=0, value=0, seal=None, secret=None, is_open=True, is_due=False, was_won=False)
-            pot.totals, pot.board, pot.checked = Counter(), {}, Counter()
+            pot.totals, pot.board, pot.checked, pot.kept = Counter(), {}, Counter(), None
         self.rules({**line, "at_ms": self.at_ms})
 
     def rules(self, line):
-        self.law, self.seats = line["rules"], 0
+        self.law, self.raffle, self.seats = line["rules"], line["rules"].get("raffle"), 0
         for rules in self.law["pots"]:
             pot = self.pots[rules["id"]]
             if pot.rules.get("hidden_times") != rules["hidden_times"]:
@@ -77,9 +80,15 @@ class Jackpot:  # a method for each type of line
     def state(self, line):
         was_won = any(pot.was_won for pot in self.pots.values())
         is_known = all(pot.number for pot in self.pots.values())  # else it was won in data of before there were seals
-        require(not is_known or ("PotWon" in line["after"]) == was_won, "a win is not told, or was none")
+        is_said = "PotWon" in line["after"] or "RoundResolved" in line["after"]
+        require(not is_known or is_said == was_won, "a win is not told, or was none")
+        is_late = self.running and self.status == "Active" and line["at_ms"] >= self.running["ends_ms"]
+        require(not is_late, "a round is over, and was not drawn")
+        require(self.status != "Terminated" or line["status"] == self.status, "it was terminated")
+        self.status, self.at_ms = line["status"], max(self.at_ms, line["at_ms"])
         for pot in self.pots.values():
-            pot.value, pot.is_open = line["values"][pot.id], pot.id in line["open"]
+            require(pot.kept in (None, line["values"][pot.id]), pot.id, "has not kept what was not paid")
+            pot.value, pot.is_open, pot.kept = line["values"][pot.id], pot.id in line["open"], None
 
     def seal(self, line):
         pot = self.pots[line["pot"]]
@@ -97,12 +106,17 @@ class Jackpot:  # a method for each type of line
         require(pot.seal and line["number"] == pot.number, "there is no such seal")
         data = f"jackpotd seal 1\0{self.id}\0{pot.id}\0{pot.number}\0".encode() + bytes.fromhex(line["secret"])
         require(hashlib.sha256(data).hexdigest() == pot.seal["commitment"], "it is not the secret committed to")
+        if self.raffle and not pot.was_won:
+            require(self.status == "Terminated" or not self.running, "a secret is revealed before its draw")
+            pot.checked["tickets not drawn, because it was terminated"] = self.running["tickets"] if self.running else 0
         print(f"{pot.name} {pot.number} fair:", ", ".join(f"{n} {what}" for what, n in pot.checked.items() if n))
         pot.seal, pot.secret, pot.was_won = None, None, False
 
     def contribution(self, line):
         require(line["number"] == self.number + 1 and line["at_ms"] >= self.at_ms, "it is not the next one")
         self.number, self.at_ms = line["number"], line["at_ms"]
+        own = self.schedules.get(line["brand"]) or self.schedules[""] or {"start_ms": 0, "end_ms": None}
+        require((own["start_ms"] or 0) <= self.at_ms < (own["end_ms"] or 2**63), "it is not within the schedule")
         grown = [line["values"][pot.id] - pot.value for pot in self.pots.values()]
         require(min(grown) >= 0 and sum(grown) <= line["worth"] + len(grown), "the pots have grown by another sum")
         for each in [self, *self.pots.values()]:
@@ -114,6 +128,8 @@ class Jackpot:  # a method for each type of line
         for pot in self.pots.values():
             pot.value, pot.checked = line["values"][pot.id], pot.checked + Counter(contributions=1)
         self.judge(line, {pot.id: self.tips(pot, line) for pot in self.pots.values() if pot.secret})
+        if self.raffle:
+            self.buy(line)
         if line["attended"]:
             self.players.pop(name(line), None)
             self.players[name(line)] = line  # the last one is whoever contributed last
@@ -230,6 +246,80 @@ class Jackpot:  # a method for each type of line
         pot.value, has_trigger = line["values"][pot.id], pot.secret and pot.rules["supports_trigger"]
         require(has_trigger and (win["pot"], win["tip"]) == (pot.id, "Trigger"), "another pot is triggered")
         self.pay(pot, win, {**win, "at_ms": line["at_ms"]})
+
+    def schedule(self, line):
+        """Another schedule: a round that lies ahead is set anew by it, one that runs goes on until its new end."""
+        self.schedules[line["brand"]], now = line["schedule"], self.running
+        if now and not line["brand"] and now["ends_ms"] > line["at_ms"]:  # else it is over, and waits for its draw
+            now["ends_ms"] = self.end_ms(now["starts_ms"])
+            self.running = now if now["starts_ms"] <= line["at_ms"] or now["entrants"] else None
+        if not line["brand"] and not self.running and self.rounds:  # none of this schedule was missed before it was set
+            self.over_ms = max(self.over_ms, line["at_ms"])
+
+    def end_ms(self, starts_ms):  # a round lasts its duration, or until the schedule is over
+        duration, limit = self.raffle["duration_ms"], self.schedules[""]["end_ms"]
+        return min(each for each in (duration and starts_ms + duration, limit) if each is not None)
+
+    def round(self, line):
+        """A round is set, or some have gone by for which nobody was there; none overlaps another."""
+        own, number = self.schedules[""], self.rounds + line.get("count", 1)
+        first = max(self.over_ms, own["start_ms"])
+        require(number > self.rounds and not self.running, "another round was not drawn")
+        if line["is"] == "missed":
+            least = self.end_ms(first + (line["count"] - 1) * (self.raffle["duration_ms"] or 0))
+            require(least <= line["until_ms"] <= line["at_ms"], "so many rounds are not over")
+            self.rounds, self.over_ms = number, line["until_ms"]
+            return
+        starts, ends = line["starts_ms"], line["ends_ms"]
+        begins = starts >= first if own["daily"] or own["weekly"] else starts == first  # windows may put it off
+        require(number == line["number"] and begins, "it is not the next round")
+        require(starts < ends == self.end_ms(starts) > line["at_ms"], "it does not end when it should")
+        self.running, self.entrants = {"number": number, "starts_ms": starts, "ends_ms": ends}, {}
+        self.running.update(tickets=0, entrants=0, counted=0)
+
+    def buy(self, line):
+        """The tickets that a contribution buys in the round that runs, and what is kept of it for the next one."""
+        now, law, bought, (pot,) = self.running, self.raffle, line["bought"], self.pots.values()
+        is_open = now and now["starts_ms"] <= line["at_ms"] < now["ends_ms"]
+        require(is_open and pot.seal, "no round runs then, or none that is sealed")
+        counted, (mine, its), share = bought["counted"] if bought else 0, line["rates"], law["wager_share"]
+        require(law["metric"] != "Contribution" or counted == line["worth"], "it is not counted as what it is worth")
+        if law["metric"] == "BaseWager" and share is not None:  # of the wager; all are rounded, in their own currency
+            off = 2 * mine * abs(line["worth"] * ONE - counted * share)
+            require(off <= ONE * (mine + its) + share * mine, "it is not a contribution from the wager that it counts")
+        if bought:
+            who = self.entrants.setdefault(name(line), SimpleNamespace(entrant=now["entrants"], tickets=0, kept=0))
+            awarded, left = divmod(counted + who.kept, law["cost"])
+            who.kept, who.tickets, who.last = left if law["accumulates"] else 0, who.tickets + awarded, line
+            due = {"round": now["number"], "entrant": who.entrant, "awarded": awarded, "accumulated": who.kept}
+            require({**due, "counted": max(counted, 1)} == bought, "it buys other tickets than it paid for")
+            now.update(entrants=len(self.entrants), counted=now["counted"] + counted, tickets=now["tickets"] + awarded)
+
+    def draw(self, line):
+        """A round is over: each prize goes to a ticket drawn among those left, and is worth what the rules say."""
+        now, law, above, (pot,) = self.running, self.raffle, self.law["withhold_above"], self.pots.values()
+        require(now and line["at_ms"] >= max(now["ends_ms"], self.at_ms), "no round is over")
+        require({**now, "pot": pot.value}.items() <= line.items() and line["added"] >= 0, "the round was another one")
+        require(pot.secret and self.status == "Active", "its secret is not revealed, or it stands still")
+        entrants, paid, is_one = list(self.entrants.values()), 0, law["one_prize_per_player"]
+        tickets = [who.tickets for who in entrants]  # what each has left, in the order in which they came
+        prizes = [(tier, each) for tier, each in enumerate(law["prizes"]) for _ in range(each["count"])]
+        can_win = sum(count > 0 for count in tickets) if is_one else sum(tickets)
+        require(len(line["prizes"]) == min(len(prizes), can_win), "prizes are missing, or too many")
+        for at, (told, (tier, prize)) in enumerate(zip(line["prizes"], prizes)):
+            ends = list(accumulate(tickets))  # where those of each end in the row
+            draw = pot.secret.below(ends[-1], f"raffle {now['number']} {at}")
+            who = entrants[bisect_right(ends, draw)]
+            value = pot.value * prize["share"] // ONE if prize["amount"] is None else prize["amount"]
+            due = {"tier": tier, "entrant": who.entrant, "draw": draw, "among": ends[-1], "value": value}
+            due["win"], due["paid"] = payable(value, who.last)
+            due["withheld"] = above is not None and due["paid"] > above
+            due.update({what: who.last[what] for what in ("brand", "player", "currency", "rates", "minor_unit")})
+            require(due.items() <= told.items(), f"prize {at} is not its ticket's")
+            tickets[who.entrant], paid = 0 if is_one else tickets[who.entrant] - 1, paid + due["paid"]
+        pot.checked.update(tickets=now["tickets"], prizes=len(line["prizes"]))
+        pot.was_won, pot.kept = True, max(pot.value - paid, 0) + line["added"]
+        self.running, self.rounds, self.over_ms, self.at_ms = None, now["number"], now["ends_ms"], line["at_ms"]
 
 def check(file):
     jackpots, secrets = {}, {}  # the file is read twice, because secrets come after what they decide

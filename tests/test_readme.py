@@ -17,7 +17,8 @@ README = (ROOT / "README.md").read_text()
 SESSION = re.findall(r"^```console\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 VOLATILE = re.compile(
-    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(?=\",\"win)|(?<=\"timestamp\":)\d+"
+    r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(?=\",\"win)"
+    r"|(?<=\"timestamp\":)\d+|(?<=\"timestamp_start\":)\d+|(?<=\"timestamp_end\":)\d+"
 )
 GATEWAY = "http://127.0.0.1:8084"
 

@@ -18,11 +18,20 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import trio
+from msgspec import Raw
+from msgspec.structs import replace
 
-from jackpotd.service.demo_data import SLOTS
+from jackpotd.engine.catalog import Catalog
+from jackpotd.service.data_directory import DataDirectory
+from jackpotd.service.demo_data import BY, SLOTS, fill
+from jackpotd.service.settings import Settings
+from jackpotd.service.storage import clock_ms, opened_catalog
+from jackpotd.service.wiring import build_catalog
 from jackpotd.testing.server_process import running_server
+from jackpotd.wire.catalog_records import CatalogEntity, InstanceEntry, Template
 
 RUN_TIMEOUT_S = 120
 LINE = re.compile(r"(?m)^ +[\d.]+ s  [\d,]+ contributions  [\d,]+/s  p50 [\d.]+ ms  p99 [\d.]+ ms")
@@ -140,6 +149,7 @@ async def test_demo_sends_contributions_shows_wins_and_verifies(tmp_path: Path) 
         assert await running.end() == 0, running.output
 
         assert LINE.search(running.output)
+        assert re.search(r"(?m)^tickets +[1-9][\d,]* issued by raffles$", running.output)
         assert re.search(r"win: player_\d{5} ", running.output)
         assert "contributions  2,000 sent, 2,000 answered, 0 refused\n" in running.output
         assert living_members(running.group) == []
@@ -162,6 +172,41 @@ async def test_demo_on_a_filled_directory_contributes_again(tmp_path: Path) -> N
             assert data_dir_of(running.output) == data_dir
 
     assert " 200 idempotency keys" in await verified(data_dir)
+
+
+def without_raffles(entity: CatalogEntity) -> CatalogEntity:
+    """A template or an instance of the demo as it was before there were raffles."""
+    if not isinstance(entity, Template | InstanceEntry):
+        return entity
+    document = msgspec.json.decode(entity.document)
+    if document.pop("raffle", None) is not None:
+        chance = {"max_magic_number": 1_000, "cost_per_attempt": 0.1}
+        document["pots"][0]["pot_types"] = [{"HitRate": chance}]
+        document["jackpot_type"] = "Jackpot"
+        entity = replace(entity, document=Raw(msgspec.json.encode(document)))
+    return replace(entity, schedule=None) if isinstance(entity, InstanceEntry) else entity
+
+
+async def test_demo_goes_on_with_a_directory_from_before_there_were_raffles(tmp_path: Path) -> None:
+    """Its Daily, Weekly and Monthly stay the jackpots that they were born as."""
+    data_dir = tmp_path / "data"
+    settings = Settings()
+    entities = fill(Catalog(), clock_ms())
+    assert isinstance(entities, list)
+    filling = [without_raffles(entity) for entity in entities]
+    with trio.fail_after(RUN_TIMEOUT_S), opened_catalog(settings, DataDirectory(data_dir)) as log:
+        part = build_catalog(settings, log)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(part.journal.run)
+            assert await part.owner.change(BY, lambda _: filling) is None
+            nursery.cancel_scope.cancel()
+    arguments = ("--contributions", "200", "--data-dir", str(data_dir))
+    async with demo(tmp_path, *arguments) as running:
+        assert await running.end() == 0, running.output
+
+        assert re.search(r"(?m)^tickets +0 issued by raffles$", running.output)
+        assert re.search(r"(?m)^ +Daily: main [\d.]+ EUR$", running.output)
+        assert re.search(r"(?m)^ok: .*; 1 catalog changes; ", running.output)
 
 
 async def test_demo_on_a_terminal_shows_the_live_screen(tmp_path: Path) -> None:

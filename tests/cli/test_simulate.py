@@ -134,6 +134,17 @@ def test_report_is_written(template: Path, tmp_path: Path) -> None:
     assert page.count("<svg") > 3
 
 
+RAFFLE = {
+    "jackpot_type": "Raffle",
+    "pots": [TEMPLATE["pots"][0] | {"pot_types": []}],
+    "raffle": {
+        "duration": {"Hours": 22},
+        "ticket": {"cost": 2, "metric": "BaseWager"},
+        "prizes": [{"count": 1, "amount": 50}],
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -143,6 +154,7 @@ def test_report_is_written(template: Path, tmp_path: Path) -> None:
         ({"pots": []}, "$.pots"),
         ({"pots": [TEMPLATE["pots"][0] | {"pot_types": [{"Luck": {}}]}]}, "$.pots[0].pot_types[0]"),
         ({"allowed_brands": []}, "$.allowed_brands is empty"),
+        (RAFFLE, "$.raffle is not simulated"),
     ],
 )
 def test_bad_template_is_refused_with_its_path(

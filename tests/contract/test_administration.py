@@ -279,21 +279,6 @@ TEMPLATE_FIELDS = [
     ),
 ]
 
-UNAVAILABLE = [
-    ("$.jackpot_type", lambda t: t.update(jackpot_type="Raffle")),
-    (
-        "$.raffle",
-        lambda t: t.update(
-            raffle={
-                "duration": {"Hours": 22},
-                "ticket": {"cost": 2.0, "metric": "BaseWager", "accumulate": True},
-                "prizes": [{"count": 1, "amount": 500}],
-                "one_prize_per_player": True,
-            }
-        ),
-    ),
-]
-
 
 @pytest.mark.parametrize(
     ("where", "change"), TEMPLATE_FIELDS, ids=[f"{i}-{f[0]}" for i, f in enumerate(TEMPLATE_FIELDS)]
@@ -309,22 +294,8 @@ async def test_bad_template_is_refused_with_the_path(
     assert_refused_at(await platform.admin.post("/templates", template), where)
 
 
-@pytest.mark.parametrize(
-    ("where", "change"), UNAVAILABLE, ids=[f"{i}-{f[0]}" for i, f in enumerate(UNAVAILABLE)]
-)
-async def test_unavailable_feature_is_refused_with_the_path(
-    platform: Platform, where: str, change: object
-) -> None:
-    """A feature of a later version is refused, where it stands, and not silently ignored."""
-    assert callable(change)
-    template = platform.template()
-    change(template)
-
-    assert_refused_at(await platform.admin.post("/templates", template), where)
-
-
-async def test_null_of_an_unavailable_feature_is_accepted(platform: Platform) -> None:
-    """The same fields with null, as in the documented template, are no use of the feature."""
+async def test_null_of_a_feature_is_no_use_of_it(platform: Platform) -> None:
+    """Fields with null, as in the documented template, may as well be left out."""
     pot = platform.pot(
         max_pot_value=None, community_payout=None, criteria=None, supports_external_trigger=False
     )
@@ -339,16 +310,6 @@ async def test_null_of_an_unavailable_feature_is_accepted(platform: Platform) ->
     )
 
     assert (await platform.contribute(jackpot)).status == 200
-
-
-async def test_schedule_of_an_instantiation_is_refused(platform: Platform) -> None:
-    """Schedules are a later feature: refused with their path."""
-    template = platform.template()
-    await platform.publish(template)
-    schedule = {"timestamp_start": 1735689600000, "timestamp_end": 1738367999000}
-    body = platform.instantiation(template, schedule=schedule)
-
-    assert_refused_at(await platform.admin.post("/templates/instantiate", body), "$.schedule")
 
 
 @pytest.mark.parametrize("share", [0.69, 0.71, 0, 1])

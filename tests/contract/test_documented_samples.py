@@ -146,7 +146,9 @@ def synchronous_sample() -> Json:
     return body
 
 
-def assert_documented_result(result: Any, instance_id: str, amount: str) -> None:
+def assert_documented_result(
+    result: Any, instance_id: str, amount: str, tickets: int | None = None
+) -> None:
     """A result has the documented fields and types; the demo's pots may be won by chance."""
     assert set(result) == RESULT_FIELDS
     assert result["instance_id"] == instance_id
@@ -156,7 +158,7 @@ def assert_documented_result(result: Any, instance_id: str, amount: str) -> None
     assert isinstance(result["timestamp"], int)
     assert str(uuid.UUID(result["gameround_id"])) == result["gameround_id"]
     assert result["win_withheld"] is False
-    assert result["tickets_awarded"] is None
+    assert result["tickets_awarded"] == tickets
     assert (result["win_amount"] == 0) == (result["win_pot_id"] is None)
 
 
@@ -293,11 +295,11 @@ async def test_v1_deposit_sample_needs_the_opt_in(platform: Platform) -> None:
 
 @pytest.mark.parametrize("path", ["/jackpots/contribute/instance", "/jackpots/contribute"])
 async def test_v1_direct_sample_answers_one_object(platform: Platform, path: str) -> None:
-    """v1 direct, on its path and on the alias, contributes to the one instance."""
+    """v1 direct, on its path and on the alias, contributes to the one instance: a raffle, and a ticket for the 2.00."""
     answer = await platform.gateway.post(path, sample(V1_DIRECT))
 
     assert answer.status == 200
-    assert_documented_result(answer.body, DAILY, "0.1")
+    assert_documented_result(answer.body, DAILY, "0.1", tickets=1)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.contract.raffles import a_raffle, raffle
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Answer, Platform
@@ -24,34 +27,93 @@ def reached(answer: Answer) -> list[str]:
     return [result["instance_id"] for result in answer.body]
 
 
-async def test_scenario_1_daily_reaches_weekly_and_monthly(platform: Platform) -> None:
-    """Weekly and Monthly are linked to Daily: one contribution reaches all three, in order."""
-    (await platform.opt_in(WEEKLY)).successful()
-    answer = await platform.contribute_v2("source", "daily")
+async def spins(platform: Platform, kind: str, target: str, count: int) -> list[list[int | None]]:
+    """What each of so many spins of 0.10 EUR is awarded, in the order of the answer; None where there is no receipt."""
+    awarded = []
+    for _ in range(count):
+        wager = {"currency": "EUR", "value": 0.1}
+        answer = await platform.contribute_v2(kind, target, base_wager=wager)
+        assert answer.status == 200, answer.text
+        awarded.append([result.get("tickets_awarded") for result in answer.body])
+    return awarded
 
+
+async def tickets(platform: Platform) -> dict[str, tuple[int, Decimal]]:
+    """What the player has in the running rounds of all raffles: tickets, and the part of the next one."""
+    path = f"/jackpots/instances/raffle/tickets/brand/{platform.brand}/{platform.player}"
+    records = (await platform.gateway.get(path)).successful().body
+    return {
+        each["instance_id"]: (each["ticket_count"], Decimal(each["accumulated_cost"]))
+        for each in records
+    }
+
+
+async def test_scenario_1_daily_issues_tickets_in_weekly_and_monthly(platform: Platform) -> None:
+    """Weekly and Monthly are linked to Daily: the 20th spin of 0.10 brings the first ticket in all three raffles."""
+    (await platform.opt_in(WEEKLY)).successful()
+    awarded = await spins(platform, "source", "daily", 20)
+
+    assert awarded == [[0, 0, 0]] * 19 + [[1, 1, 1]]
+    assert await tickets(platform) == dict.fromkeys((DAILY, WEEKLY, MONTHLY), (1, Decimal(0)))
+    answer = await platform.contribute_v2("source", "daily")
     assert reached(answer) == [DAILY, WEEKLY, MONTHLY]
+    assert await tickets(platform) == dict.fromkeys((DAILY, WEEKLY, MONTHLY), (1, Decimal(1)))
 
 
 async def test_scenario_2_links_of_links_are_not_followed(platform: Platform) -> None:
     """Weekly is linked to Daily, Monthly to Weekly: Daily reaches Weekly and stops there."""
-    daily, weekly, monthly = [await platform.jackpot() for _ in range(3)]
+    ticket = {"cost": 2, "metric": "BaseWager"}
+    daily, weekly, monthly = [
+        await a_raffle(platform, raffle=raffle(duration={"Days": days}, ticket=ticket))
+        for days in (1, 7, 30)
+    ]
     await platform.link(daily, weekly)
     await platform.link(weekly, monthly)
-    answer = await platform.contribute_v2("instance", daily)
+    awarded = await spins(platform, "instance", daily, 21)
 
-    assert reached(answer) == [daily, weekly]
+    assert awarded == [[0, 0]] * 19 + [[1, 1], [0, 0]]
+    assert await tickets(platform) == dict.fromkeys((daily, weekly), (1, Decimal("0.1")))
     assert await platform.main_pot(monthly) == 10
 
 
 async def test_scenario_3_the_missing_opt_in_stops_weekly_alone(platform: Platform) -> None:
-    """Weekly asks for an opt-in that is missing: its place holds the error, Monthly's a result."""
-    answer = await platform.contribute_v2("source", "daily")
+    """Weekly asks for an opt-in that is missing: its place holds the error, Monthly's a ticket."""
+    wager = {"currency": "EUR", "value": 2}
+    answer = await platform.contribute_v2("source", "daily", base_wager=wager)
 
     assert answer.status == 200
     daily, weekly, monthly = answer.body
-    assert daily["instance_id"] == DAILY
+    assert (daily["instance_id"], daily["tickets_awarded"]) == (DAILY, 1)
     assert weekly == NOT_OPTED_IN
-    assert monthly["instance_id"] == MONTHLY
+    assert (monthly["instance_id"], monthly["tickets_awarded"]) == (MONTHLY, 1)
+    assert await tickets(platform) == dict.fromkeys((DAILY, MONTHLY), (1, Decimal(0)))
+
+
+async def test_linked_raffles_take_up_a_late_opt_in(platform: Platform) -> None:
+    """Each raffle counts for itself: who opts in to Weekly later has fewer tickets there, and keeps those elsewhere."""
+    wager = {"currency": "SEK", "value": 58.3805}  # 5.00 EUR
+    early = await platform.contribute_v2("source", "daily", base_wager=wager)
+    (await platform.opt_in(WEEKLY)).successful()
+    late = await platform.contribute_v2("source", "daily", base_wager=wager)
+
+    assert [result.get("tickets_awarded") for result in early.body] == [2, None, 2]
+    assert [result.get("tickets_awarded") for result in late.body] == [3, 2, 3]
+    assert await tickets(platform) == {
+        DAILY: (5, Decimal(0)),
+        WEEKLY: (2, Decimal(1)),
+        MONTHLY: (5, Decimal(0)),
+    }
+
+
+async def test_raffle_linked_to_a_jackpot_issues_its_tickets(platform: Platform) -> None:
+    """A jackpot has no tickets, and a raffle that is linked to it counts the same wager."""
+    linked = await a_raffle(platform)
+    jackpot = await platform.jackpot(linked=linked)
+    wager = {"currency": "EUR", "value": 7}
+    answer = await platform.contribute_v2("instance", jackpot, base_wager=wager)
+
+    assert [result["tickets_awarded"] for result in answer.body] == [None, 3]
+    assert await tickets(platform) == {linked: (3, Decimal(1))}
 
 
 async def test_results_come_in_the_order_of_the_links(platform: Platform) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.contract.raffles import DAY_MS, HOUR_MS, SECOND_MS, WHY, now_ms, scheduled
+
 if TYPE_CHECKING:
     from tests.contract.conftest import Answer, Json, Lab, Platform
 
@@ -224,6 +226,42 @@ async def test_pending_instance_is_shown_as_such(platform: Platform) -> None:
     answer = await behind(platform, source)
 
     assert answer.successful().body["status"] == "Pending"
+
+
+async def test_instance_shows_when_it_starts_and_ends(platform: Platform) -> None:
+    """The times are those of its schedule, be it Pending or Active; what has no schedule has none."""
+    now = now_ms()
+    coming = {"timestamp_start": now + HOUR_MS, "timestamp_end": now + DAY_MS}
+    running = {"timestamp_start": now - HOUR_MS, "timestamp_end": now + HOUR_MS}
+    open_ended = {"timestamp_start": now - HOUR_MS}
+    for schedule, status in ((coming, "Pending"), (running, "Active"), (open_ended, "Active")):
+        source = await platform.source(await scheduled(platform, schedule))
+        body = (await behind(platform, source)).successful().body
+
+        assert body["status"] == status
+        assert body["timestamp_start"] == schedule["timestamp_start"]
+        assert body["timestamp_end"] == schedule.get("timestamp_end")
+
+
+async def test_source_shows_the_next_jackpot_when_one_is_over(platform: Platform) -> None:
+    """What its schedule has ended is passed over; what has begun by its own comes before others again."""
+    ending = await scheduled(platform, {"timestamp_end": now_ms() + HOUR_MS})
+    beginning = await scheduled(platform, {"timestamp_start": now_ms() + HOUR_MS})
+    always = await platform.jackpot()
+    source = await platform.source(ending, beginning, always)
+    assert (await behind(platform, source)).successful().body["id"] == ending
+
+    for jackpot, change, following in (
+        (ending, {"timestamp_end": now_ms() + SECOND_MS}, always),
+        (beginning, {"timestamp_start": now_ms() + SECOND_MS}, beginning),
+    ):
+        schedule = {**change, "reason": WHY}
+        (await platform.admin.put(f"/instances/{jackpot}/schedule", schedule)).successful()
+        found: Json = {"id": ""}
+        while found["id"] != following:
+            found = (await behind(platform, source)).successful().body
+            assert found["status"] == "Active"
+    assert (await platform.instance(ending))["status"] == "Terminated"
 
 
 async def test_player_who_never_opted_in_has_not_opted_in(platform: Platform) -> None:

@@ -11,9 +11,15 @@ pytest.register_assert_rewrite(
             "calls",
             "campaign",
             "clients",
+            "demo_jackpots",
+            "facts",
             "history",
             "jackpot_oracle",
             "journal_reader",
+            "raffle_audit",
+            "raffle_oracle",
+            "raffle_rows",
+            "seal_oracle",
         )
     )
 )

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from .demo_jackpots import JACKPOTS, UNMAPPED, as_units
+from .demo_jackpots import as_units
+from .raffle_audit import check_raffle, read_raffle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from .calls import Caller
+    from .demo_jackpots import Jackpot
     from .history import History
     from .jackpot_oracle import JackpotAccount
     from .operations import Player
+    from .raffle_audit import RaffleShown
 
 WINNERS_MAX = 1000
 LOOK_INTERVAL_S = 0.01
@@ -32,15 +35,16 @@ class Shown:
     instances: dict[str, Any]
     winners: dict[str, Any]
     players: dict[tuple[str, Player], Any]
+    raffles: dict[str, RaffleShown]
 
 
-async def map_sources(admin: Caller) -> None:
-    """Give each jackpot that is only linked a source of its own, so its players can be read."""
-    owner = {"owner_id": "thrilltech"}
-    sources = [owner | {"source_name": each.source, "source_id": each.source} for each in UNMAPPED]
+async def map_sources(admin: Caller, jackpots: Iterable[Jackpot]) -> None:
+    """Give each of these jackpots a source of its own, so its players can be read."""
+    mapped, owner = list(jackpots), {"owner_id": "thrilltech"}
+    sources = [owner | {"source_name": each.source, "source_id": each.source} for each in mapped]
     created = (await admin.post("/config/sources", sources)).successful()
     assert created["failed"] == []
-    for jackpot in UNMAPPED:
+    for jackpot in mapped:
         assignment = owner | {"source_id": [jackpot.source], "instance_id": jackpot.id}
         assigned = await admin.post("/config/sources/assignjackpot", assignment)
         assert assigned.successful()["failed"] == []
@@ -53,7 +57,7 @@ async def audit(
     asked = list(players)
     while True:
         before = history.read_on()
-        shown = await _read(gateway, admin, asked)
+        shown = await _read(history, gateway, admin, asked)
         if history.read_on() == before and history.is_whole:
             break
         await trio.sleep(LOOK_INTERVAL_S)  # links that a crash has cut off are on their way
@@ -61,13 +65,18 @@ async def audit(
     for instance_id, account in history.jackpots.items():
         _check_instance(account, shown.instances[instance_id])
         _check_winners(account, shown.winners[instance_id])
+        if account.raffle is not None:
+            check_raffle(account, shown.instances[instance_id], shown.raffles[instance_id])
     for (instance_id, player), status in shown.players.items():
         _check_player(history.jackpots[instance_id], player, status)
 
 
-async def _read(gateway: Caller, admin: Caller, players: list[Player]) -> Shown:
-    shown = Shown({}, {}, {})
-    for instance_id, jackpot in JACKPOTS.items():
+async def _read(history: History, gateway: Caller, admin: Caller, players: list[Player]) -> Shown:
+    shown = Shown({}, {}, {}, {})
+    for instance_id, account in history.jackpots.items():
+        jackpot = account.jackpot
+        if account.raffle is not None:
+            shown.raffles[instance_id] = await read_raffle(gateway, admin, account.raffle, jackpot)
         shown.instances[instance_id] = await admin.get(f"/instances/{instance_id}")
         shown.winners[instance_id] = await gateway.get(
             f"/jackpots/instances/jackpot/{instance_id}/latest_winners", {"limit": WINNERS_MAX}

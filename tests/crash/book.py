@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Final
 
-from .demo_jackpots import JACKPOTS, OPERATOR, as_units
+from .demo_jackpots import JACKPOT_CURRENCY, OPERATOR, as_units, converted
 from .jackpot_oracle import REFUSAL
 from .journal_reader import Entry
 from .operations import Contribute, OptInOut
 
 if TYPE_CHECKING:
     from .calls import Answer
-    from .history import History, LinkResult
+    from .history import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,15 @@ class Book:
         if contribution.jackpot.opt_in_required:
             key = (contribution.jackpot.id, contribution.player.brand_path, contribution.player.id)
             assert answer.is_replay or True in self.may_be_opted_in.get(key, {False})
+
+    def answered_in_batch(self, contribution: Contribute, part: dict[str, Any]) -> None:
+        """One element of a batch, of which all was answered; of some perhaps that nobody knows."""
+        if part["status_code"] == TURNED_AWAY:
+            self.unanswered(contribution, cut_off=TURNED_AWAY)
+            return
+        assert part["status_code"] == 200, part
+        self.tally["answered in a batch"] += 1
+        contribution.is_committed, contribution.batched = True, part["result"]
 
     def unanswered(self, contribution: Contribute, *, cut_off: int | None) -> None:
         self.tally["unanswered" if cut_off is None else "cut off"] += 1
@@ -151,14 +160,18 @@ def _check(contribution: Contribute, history: History) -> None:
     contribution.is_committed, contribution.is_loose = bool(entries), False
     for entry in entries:
         _check_request(contribution, entry)
+        for part in (entry, *history.parts(entry)):
+            _check_counted(contribution, part)
+    if contribution.batched is not None:
+        _check_results(contribution.batched, entries[0], history)
     for answer in contribution.answers:
         if answer.refusal is not None:
             continue
         if answer.has_pending_links:
-            _check_result(answer.results[0], entries[0])
+            _check_result(answer.results[0], entries[0], history)
             continue
         history.check_settled(entries[0])
-        _check_answer(answer, entries[0], history.link_results(entries[0]))
+        _check_answer(answer, entries[0], history)
 
 
 def _check_request(contribution: Contribute, entry: Entry) -> None:
@@ -177,7 +190,16 @@ def _check_request(contribution: Contribute, entry: Entry) -> None:
     assert came_in.source_id == source
 
 
-def _check_answer(answer: Answer, entry: Entry, links: list[LinkResult]) -> None:
+def _check_counted(contribution: Contribute, entry: Entry) -> None:
+    """A raffle counts the wager towards its tickets."""
+    assert entry.contribution is not None
+    issued = entry.contribution.issued
+    if issued is not None:
+        wager = converted(contribution.wager, contribution.currency, JACKPOT_CURRENCY)
+        assert issued.counted == wager
+
+
+def _check_answer(answer: Answer, entry: Entry, history: History) -> None:
     """What was answered is what the journal holds, to the unit and the millisecond."""
     assert entry.request is not None
     assert answer.trace_id == entry.request.trace_id
@@ -185,16 +207,21 @@ def _check_answer(answer: Answer, entry: Entry, links: list[LinkResult]) -> None
     if answer.status == 204:
         assert (answer.is_replay, answer.text) == (True, "")
         return
-    for result, found in zip(answer.results, [entry, *links], strict=True):
+    _check_results(answer.results, entry, history)
+
+
+def _check_results(results: list[dict[str, Any]], entry: Entry, history: History) -> None:
+    links = history.link_results(entry)
+    for result, found in zip(results, [entry, *links], strict=True):
         if isinstance(found, Entry):
-            _check_result(result, found)
+            _check_result(result, found, history)
         else:
             expected = {"status_code": 400, "code": found.code, "message": found.message}
             assert result == expected
 
 
-def _check_result(result: dict[str, Any], entry: Entry) -> None:
-    came_in = entry.contribution
+def _check_result(result: dict[str, Any], entry: Entry, history: History) -> None:
+    came_in, jackpot = entry.contribution, history.jackpots[entry.instance_id].jackpot
     assert came_in is not None
     assert result["instance_id"] == entry.instance_id
     assert result["gameround_id"] == came_in.round_id
@@ -202,7 +229,8 @@ def _check_result(result: dict[str, Any], entry: Entry) -> None:
     assert result["contribution_currency"] == came_in.currency
     assert as_units(result["contribution_amount"]) == came_in.amount
     assert as_units(result["win_amount"]) == sum(win.win for win in entry.wins)
-    pots = JACKPOTS[entry.instance_id].pots
-    won = pots[entry.wins[0].pot].id if entry.wins else None
+    won = jackpot.pots[entry.wins[0].pot].id if entry.wins else None
     assert result["win_pot_id"] == won
+    issued = came_in.issued
+    assert result["tickets_awarded"] == (None if issued is None else issued.awarded)
     assert result["metadata"] == {"reference": came_in.reference_id}

@@ -106,9 +106,17 @@ class Caller:
             UnansweredError: the server took the request or not, nobody knows.
             CutOffError: it began to answer.
         """
-        content = json.dumps(body).encode()
-        more = [("Content-Type", "application/json"), *(headers or {}).items()]
-        return await self._call("POST", path, more, content)
+        return await self._sent("POST", path, body, headers or {})
+
+    async def _sent(
+        self, method: str, path: str, body: object, headers: Mapping[str, str]
+    ) -> Answer:
+        more = [("Content-Type", "application/json"), *headers.items()]
+        return await self._call(method, path, more, json.dumps(body).encode())
+
+    async def put(self, path: str, body: object) -> Answer:
+        """Any answer; raises as `post` does."""
+        return await self._sent("PUT", path, body, {})
 
     async def aclose(self) -> None:
         if self._stream is not None:

@@ -6,13 +6,14 @@ then, while nothing runs, `verify` and the book are asked whether everything is 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -25,116 +26,78 @@ from jackpotd.service.data_directory import DataDirectory
 from jackpotd.testing.server_process import ServerProcess
 
 from . import checkpoint_reader
-from .audit import audit, map_sources
+from .audit import audit
 from .book import Book
 from .calls import open_caller
 from .clients import Client, Trigger
 from .demo_jackpots import OPERATOR
 from .history import History
+from .plans import CLIENTS, DEATHS_IN_RECOVERY, DYING_YOUNG, Death, Plan
+from .raffle_rows import check_rows
+from .scenes import DemoScene
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from jackpotd.service.figures import Report
+    from jackpotd.service.figures import Report, WorkerReport
 
     from .calls import Caller
+    from .jackpot_oracle import JackpotAccount
+    from .scenes import Scene
 
 ROUND_TIMEOUT_S: Final = 60.0
 ANSWER_TIMEOUT_S: Final = 0.05  # for each that a plan asks for
 VERIFY_TIMEOUT_S: Final = 60.0
 LAST_WORDS_MAX: Final = 4000
 STOP_TIMEOUT_S: Final = 8.0  # below the deadline of a drain: these requests take milliseconds
-CLIENTS: Final = 24
 AFTERMATH_S: Final = 0.5
 LOOK_S: Final = 0.02
 SERVICE: Final = "event-processor"
 PERSON: Final = "admin"
+_BY_THE_CLOCK: Final = {Death.ROUND, Death.ROUND_WORKER}
 PLAYERS_READ: Final = 4
-DEATHS_IN_RECOVERY: Final = (0.3, 1.1)  # of the time that a start takes
 _SOURCE_ROOT: Final = Path(jackpotd.__file__).resolve().parents[1]
 
 
-class Death(StrEnum):
-    """When, in its life, the server has to die; `TERM` is the one that it may prepare for."""
-
-    RECOVERY = "while it starts"
-    READY = "right after the ready line"
-    SENT = "when so many requests have been sent"
-    ANSWERED = "when so many requests have been answered"
-    WORKER = "all of it, soon after one of its workers"
-    TERM = "by SIGTERM, when so many requests have been answered"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One round; `fuse_s` varies the moment within a request's life, which no event shows.
-
-    Where nobody looks around first, what a crash left open is asked for right after the ready line.
-    """
-
-    death: Death
-    threshold: int = 0
-    clients: int = 0
-    fuse_s: float = 0.0
-    start_share: float = 0.0
-    checkpoint_interval_s: float = 2.0
-    checkpoint_rows_max: int = 2000
-    batch_records_max: int = 4096
-    looks_around: bool = True
-    verify_beside: bool = False
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "JACKPOTD_JOURNAL_CHECKPOINT_INTERVAL_S": str(self.checkpoint_interval_s),
-            "JACKPOTD_JOURNAL_CHECKPOINT_ROWS_MAX": str(self.checkpoint_rows_max),
-            "JACKPOTD_JOURNAL_BATCH_RECORDS_MAX": str(self.batch_records_max),
-        }
-
-
-DYING_YOUNG: Final = Plan(Death.RECOVERY)
-
-
-def plan_round(rng: Random, deaths: tuple[Death, ...], weights: tuple[int, ...]) -> Plan:
-    """A round at random: small thresholds are as likely as large ones, bursts as trickles.
-
-    Small batches part what belongs together, such as a target from its links, by whole commits.
-    """
-    has_checkpoints, has_small_batches = rng.random() < 0.6, rng.random() < 0.6
-    return Plan(
-        death=rng.choices(deaths, weights)[0],
-        threshold=int(2 ** rng.uniform(3 if has_checkpoints else 0, 8)),
-        clients=rng.choice((2, 6, 12, CLIENTS)),
-        fuse_s=rng.choice((0.0, rng.uniform(0, 0.03))),
-        start_share=rng.uniform(*DEATHS_IN_RECOVERY),
-        checkpoint_interval_s=rng.choice((0.01, 0.05)) if has_checkpoints else 2.0,
-        checkpoint_rows_max=rng.choice((1, 2, 5)) if has_checkpoints else 2000,
-        batch_records_max=rng.choice((1, 1, 1, 2, 3)) if has_small_batches else 4096,
-        looks_around=rng.random() < 0.5,
-        verify_beside=rng.random() < 0.2,
-    )
+def _trigger(plan: Plan) -> Trigger:
+    if plan.death in _BY_THE_CLOCK:
+        return Trigger()
+    counts = plan.threshold if plan.death is Death.SENT else None
+    return Trigger(sent=counts, answered=None if counts else plan.threshold)
 
 
 class Campaign:
-    """One directory, its clients, their book, and the journals as far as they have been read."""
+    """One directory, its clients, their book, and the journals as far as they have been read.
 
-    def __init__(self, data_dir: Path, seed: int, workers: int) -> None:
+    Args:
+        data_dir: the directory.
+        seed: decides the plans, and what the clients do.
+        workers: processes of the server.
+        scene: what is played; by default the demo.
+    """
+
+    def __init__(self, data_dir: Path, seed: int, workers: int, scene: Scene | None = None) -> None:
+        self.scene: Final = scene or DemoScene()
         self.data_dir: Final = data_dir
         self.workers: Final = workers
         self.book: Final = Book()
-        self.history: Final = History(data_dir, workers)
+        self.history: Final = History(data_dir, workers, self.scene.jackpots)
         self.rng: Final = Random(f"{seed} campaign")
-        self._clients = [Client(str(number), str(seed), self.book) for number in range(CLIENTS)]
+        self._clients = [
+            Client(str(number), str(seed), self.book, self.scene.kinds) for number in range(CLIENTS)
+        ]
         self._tokens: list[tuple[str, str]] = []
         self._start_s = 0.5
+        self._died_ms = 0.0
 
     async def begin(self) -> None:
-        """The first life: fill the directory, log in, map sources; the tokens serve for good."""
+        """The first life: fill the directory, log in, set the scene; the tokens serve for good."""
         async with self._life(Plan(Death.TERM)) as server:
             await server.start()
             self._tokens.append(await self._log_in(server))
             async with self._callers(server) as (_, admin):
-                await map_sources(admin)
+                await self.scene.build(admin)
+            self.history.read_on()
             await self.kill(server)
 
     async def die_young(self) -> None:
@@ -161,7 +124,7 @@ class Campaign:
         async with self._life(plan) as server:
             if await self._start(server, plan):
                 await self._live(server, plan)
-        await self.reckon()
+        await self.reckon(verify=plan.verify_after)
         if plan.death is Death.TERM:
             self.book.check_nothing_hangs()
 
@@ -176,20 +139,26 @@ class Campaign:
                 self.history.read_on()
                 self.book.reckon(self.history)
                 players = [player for client in self._clients for player in client.players]
+                players = self.rng.sample(players, min(len(players), self.scene.players_read))
+                await self.scene.rest(admin)
                 await audit(self.history, gateway, admin, players)
                 await self.verify()
             assert await server.stop() == 0
         await self.reckon()
         self.history.check_whole()
+        self.book.tally["rows of raffles"] += check_rows(self.data_dir, self.history)
         assert not any(client.has_pending for client in self._clients)
 
-    async def reckon(self) -> None:
+    async def reckon(self, *, verify: bool = True) -> None:
         """While the server is down: the directory verifies, and the book agrees with it."""
         self.book.tally["checkpoints cut off"] += checkpoint_reader.is_cut_off(self.data_dir)
-        await self.verify()
+        if verify:
+            await self.verify()
         self.history.read_on()
         self.history.check_all_follows()
         self.book.tally["links cut off"] += self.history.cut_off_links()
+        over = self.history.unresolved_rounds(self._died_ms)
+        self.book.tally["rounds over and unresolved"] += over
         self.book.reckon(self.history)
 
     async def verify(self) -> None:
@@ -207,6 +176,7 @@ class Campaign:
 
     async def kill(self, server: ServerProcess) -> None:
         await server.kill()
+        self._died_ms = time.time_ns() / 1e6
         self.book.tally["kills"] += 1
 
     @asynccontextmanager
@@ -261,24 +231,56 @@ class Campaign:
             if plan.looks_around:
                 sampled = [self.rng.choice(client.players) for client in clients[:PLAYERS_READ]]
                 await audit(self.history, gateway, admin, sampled)
-            counts = plan.threshold if plan.death is Death.SENT else None
-            trigger = Trigger(sent=counts, answered=None if counts else plan.threshold)
+            trigger = _trigger(plan)
             async with trio.open_nursery() as nursery:
                 for client in clients:
                     nursery.start_soon(client.run, server.gateway_url, self._tokens[0][0], trigger)
+                nursery.start_soon(self._beside, server)
                 if plan.verify_beside:
                     await self.verify()
                     self.book.tally["verified beside"] += 1
+                victim = await self._victim(server, plan)
+                if plan.death in _BY_THE_CLOCK:
+                    await trio.sleep(self._until_round_end_s(plan))
+                    trigger.fired.set()
                 await trigger.fired.wait()
                 await trio.sleep(plan.fuse_s)  # not to wait for anything: the moment is the plan's
-                if plan.death is Death.WORKER:
-                    await self._end_of_a_worker(server, trigger)
+                if victim is not None:
+                    await self._end_of_a_worker(server, victim, trigger)
                 await self._end(server, plan)
 
-    async def _end_of_a_worker(self, server: ServerProcess, trigger: Trigger) -> None:
+    async def _beside(self, server: ServerProcess) -> None:
+        async with open_caller(server.gateway_url, self._tokens[0][0]) as gateway:
+            await self.scene.beside(gateway, self.book, self.rng)
+
+    def _raffle_of(self, plan: Plan) -> JackpotAccount:
+        return self.history.jackpots[self.scene.raffles[plan.raffle].id]
+
+    def _until_round_end_s(self, plan: Plan) -> float:
+        """How long it is to the plan's moment, around the first end of a round that leaves time to play."""
+        account = self._raffle_of(plan)
+        rule, begins_ms = account.jackpot.raffle, account.birth.begins_ms
+        assert rule is not None
+        assert begins_ms is not None
+        now_ms = time.time_ns() / 1e6
+        earliest_ms = now_ms + 1000 * (plan.lead_s + max(0.0, -plan.offset_s))
+        rounds = math.ceil((earliest_ms - begins_ms) / rule.duration_ms)
+        return (begins_ms + rounds * rule.duration_ms - now_ms) / 1000 + plan.offset_s
+
+    async def _victim(self, server: ServerProcess, plan: Plan) -> WorkerReport | None:
+        """The worker that dies before all of them, if one does."""
+        if plan.death is Death.WORKER:
+            return self.rng.choice((await self._workers(server)).workers)
+        if plan.death is Death.ROUND_WORKER:
+            place = self._raffle_of(plan).birth.at.worker
+            return (await self._workers(server)).workers[place]
+        return None
+
+    async def _end_of_a_worker(
+        self, server: ServerProcess, victim: WorkerReport, trigger: Trigger
+    ) -> None:
         """One worker dies and the clients go on, until everything ends: mostly after its return."""
         trigger.is_outlived = True
-        victim = self.rng.choice((await self._workers(server)).workers)
         assert victim.pid is not None
         os.kill(victim.pid, signal.SIGKILL)
         self.book.tally["workers killed"] += 1

@@ -16,9 +16,11 @@ from .calls import CutOffError, UnansweredError, open_caller
 from .operations import Contribute, Maker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .book import Book
     from .calls import Answer, Caller
-    from .operations import Operation, OptInOut
+    from .operations import Kind, Operation, OptInOut
 
 REPEAT_SHARE: Final = 0.06
 RETRY_S: Final = 0.05
@@ -52,9 +54,9 @@ class Trigger:
 class Client:
     """One sender with players of its own, one request at a time."""
 
-    def __init__(self, name: str, seed: str, book: Book) -> None:
+    def __init__(self, name: str, seed: str, book: Book, kinds: Sequence[Kind]) -> None:
         self._rng = Random(f"{seed} {name}")
-        self._maker = Maker(name, self._rng)
+        self._maker = Maker(name, self._rng, kinds)
         self._book = book
         self._pending: list[Contribute] = []
         self._done: list[Contribute] = []

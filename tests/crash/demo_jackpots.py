@@ -34,8 +34,27 @@ class PotRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """So many prizes of an amount, or each of a share of the pot."""
+
+    count: int
+    amount: int = 0
+    share: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RaffleRule:
+    """A raffle whose rounds follow each other; a ticket for each `cost` of base wager, parts of one are kept."""
+
+    duration_ms: int
+    tiers: tuple[Tier, ...]
+    cost: int = 2 * SCALE
+    one_prize_per_player: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Jackpot:
-    """An instance of the demo; `source` leads to it alone, so that players can be read."""
+    """An instance; `source` leads to it alone, so that players can be read."""
 
     id: str
     source: str
@@ -44,6 +63,7 @@ class Jackpot:
     is_variable: bool = False
     opt_in_required: bool = False
     links: tuple[str, ...] = ()
+    raffle: RaffleRule | None = None
 
 
 def as_decimal(units: int) -> Decimal:
@@ -68,14 +88,31 @@ def _pot(pot_id: str, share: int, seed: int) -> PotRule:
 
 _THREE_POTS: Final = (_pot("minor", 25, 10), _pot("major", 25, 100), _pot("mega", 20, 1000))
 _MAIN: Final = (_pot("main", 70, 100),)
+_PRIZES: Final = tuple(Tier(1, amount * SCALE) for amount in (50, 25, 10))
+
+
+def _raffle(hours: int) -> RaffleRule:
+    return RaffleRule(hours * 3_600_000, _PRIZES)
+
 
 DROP: Final = Jackpot(
     "3c90cb1e-a594-437e-a695-e76acb0e6809", "drop-alone", TEN_CENTS, (_pot("drop", 70, 5),)
 )
 WEEKLY: Final = Jackpot(
-    "209cc142-ccb2-4e28-a763-0a031b560d74", "weekly-alone", TEN_CENTS, _MAIN, opt_in_required=True
+    "209cc142-ccb2-4e28-a763-0a031b560d74",
+    "weekly-alone",
+    TEN_CENTS,
+    _MAIN,
+    opt_in_required=True,
+    raffle=_raffle(7 * 24),
 )
-MONTHLY: Final = Jackpot("12231b6a-a774-4a93-8f16-f8af9aee2076", "monthly-alone", TEN_CENTS, _MAIN)
+MONTHLY: Final = Jackpot(
+    "12231b6a-a774-4a93-8f16-f8af9aee2076",
+    "monthly-alone",
+    TEN_CENTS,
+    _MAIN,
+    raffle=_raffle(30 * 24),
+)
 SITEWIDE: Final = Jackpot(
     "bdfa6295-d5a5-4c54-98bf-046355ce0252",
     "sitewide-casino",
@@ -92,6 +129,7 @@ DAILY: Final = Jackpot(
     TEN_CENTS,
     _MAIN,
     links=(WEEKLY.id, MONTHLY.id),
+    raffle=_raffle(22),
 )
 DEPOSIT: Final = Jackpot(
     "8dcc9f5a-f1c5-466f-83e9-928277d8bfb7",

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
-from .demo_jackpots import JACKPOTS
-from .jackpot_oracle import REFUSAL, JackpotAccount
+from .jackpot_oracle import JackpotAccount
 from .journal_reader import (
     Birth,
     Entry,
@@ -22,17 +21,26 @@ from .journal_reader import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from .demo_jackpots import Jackpot
     from .journal_reader import Record
 
 LinkResult = Entry | LinkRefusal
 
 
 class History:
-    """Everything that the journals say so far; `read_on` takes in what was committed since."""
+    """Everything that the journals say so far; `read_on` takes in what was committed since.
 
-    def __init__(self, data_dir: Path, workers: int) -> None:
+    Args:
+        data_dir: where the journals lie.
+        workers: how many there are.
+        known: what is known of each instance beforehand; it has to be there when its birth is read.
+    """
+
+    def __init__(self, data_dir: Path, workers: int, known: Mapping[str, Jackpot]) -> None:
+        self._known = known
         self._readers = [
             JournalReader(data_dir / f"worker-{worker}" / "journal", worker)
             for worker in range(workers)
@@ -93,7 +101,7 @@ class History:
         match record:
             case Birth(instance_id=instance_id):
                 assert instance_id not in self.jackpots, "born twice"
-                self.jackpots[instance_id] = JackpotAccount(JACKPOTS[instance_id])
+                self.jackpots[instance_id] = JackpotAccount(self._known[instance_id], record)
             case Entry():
                 self._take_entry(record)
             case LinkRefusal():
@@ -129,8 +137,8 @@ class History:
         cause = self._causes[refusal.cause].contribution
         assert cause is not None
         jackpot = self.jackpots[refusal.instance_id]
-        assert jackpot.must_refuse(cause.brand, cause.player_id), "refused without a reason"
-        assert (refusal.code, refusal.message) == REFUSAL
+        expected = jackpot.refusal(cause.brand, cause.player_id)
+        assert (refusal.code, refusal.message) == expected, "refused without a reason"
         self._add_result(refusal.cause, refusal)
 
     def _add_result(self, cause: Place, result: LinkResult) -> None:
@@ -163,11 +171,22 @@ class History:
         assert not missing, f"links {missing} of record {target.at} have no result"
         return [results[place][0] for place in range(len(target.links))]
 
+    def parts(self, target: Entry) -> list[Entry]:
+        """What the linked instances took, as far as they have and did not refuse."""
+        found = [each for results in self.results[target.at].values() for each in results]
+        return [each for each in found if isinstance(each, Entry)]
+
     def cut_off_links(self) -> int:
         """How many targets still wait for some of their links, as a crash has left them."""
         return sum(
             len(self._told[target.at]) < len(target.links) for target in self._causes.values()
         )
+
+    def unresolved_rounds(self, at_ms: float) -> int:
+        """How many rounds of raffles were over at a time and are not resolved."""
+        raffles = [account.raffle for account in self.jackpots.values() if account.raffle]
+        rounds = [raffle.running for raffle in raffles if raffle.running]
+        return sum(each.ends_ms <= at_ms for each in rounds)
 
     def check_settled(self, target: Entry) -> None:
         """A linked request is closed once, by a record that names its links' results in order."""

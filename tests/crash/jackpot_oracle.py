@@ -21,12 +21,16 @@ from .demo_jackpots import (
     PotRule,
     converted,
 )
+from .facts import RoundResolved
+from .raffle_oracle import RaffleAccount
 from .seal_oracle import SealedPot
 
 if TYPE_CHECKING:
-    from .journal_reader import Contribution, Entry, OptIn, Sealed, Win
+    from .facts import Contribution, OptIn, RoundEvent, Sealed, Win
+    from .journal_reader import Birth, Entry
 
 REFUSAL = ("CONTRIBUTION_REJECTED", "PlayerNotOptedIn")
+NOT_ACTIVE = ("CONTRIBUTION_REJECTED", "JackpotNotActive")
 
 
 @dataclass(slots=True)
@@ -68,6 +72,33 @@ class PotAccount:
         self.hits += 1
         self.paid += win.paid
 
+    def pay_round(self, event: RoundResolved, *, has_next: bool) -> None:
+        """The prizes of a raffle; what they left is topped up for the next round, if anything was paid."""
+        paid = sum(prize.paid for prize in event.prizes)
+        assert event.pot == self.value
+        assert event.shortfall == max(0, paid - self.value)
+        self.value += event.shortfall - paid
+        lacking = max(0, self.rule.seed - self.value) if paid and has_next else 0
+        from_reserve = min(self.reserve, lacking)
+        assert event.from_reserve == from_reserve
+        assert (event.from_boost, event.deficit) == (0, lacking - from_reserve)
+        self.value += lacking
+        self.reserve -= from_reserve
+        self.cycle += 1
+        self.hits += sum(prize.win > 0 for prize in event.prizes)
+        self.paid += paid
+
+
+@dataclass(frozen=True, slots=True)
+class Won:
+    """A line of the latest winners."""
+
+    round_id: str
+    player_id: str
+    brand: str
+    at_ms: int
+    paid: int
+
 
 @dataclass(slots=True)
 class Standing:
@@ -81,13 +112,15 @@ class Standing:
 
 @dataclass(slots=True)
 class JackpotAccount:
-    """One jackpot: its pots, its ledger, its players, its winners."""
+    """One jackpot: its pots, its ledger, its players, its winners, and its rounds where it is a raffle."""
 
     jackpot: Jackpot
+    birth: Birth
+    raffle: RaffleAccount | None = field(init=False)
     pots: list[PotAccount] = field(init=False)
     secrets: list[SealedPot] = field(init=False)
     players: dict[tuple[str, str], Standing] = field(default_factory=dict)
-    winners: list[Win] = field(default_factory=list)
+    winners: list[Won] = field(default_factory=list)
     contributions: int = 0
     worth: int = 0
     house: int = 0
@@ -98,6 +131,11 @@ class JackpotAccount:
     def __post_init__(self) -> None:
         self.pots = [PotAccount(rule, rule.seed) for rule in self.jackpot.pots]
         self.secrets = [SealedPot(self.jackpot.id, rule.id) for rule in self.jackpot.pots]
+        rule, begins_ms = self.jackpot.raffle, self.birth.begins_ms
+        assert (rule is None) == (begins_ms is None)
+        self.raffle = None
+        if rule is not None and begins_ms is not None:
+            self.raffle = RaffleAccount(rule, begins_ms, self.birth.ends_ms, self.birth.status)
 
     def take(self, entry: Entry) -> None:
         """One entry of the journal, which must follow from all that came before."""
@@ -107,14 +145,29 @@ class JackpotAccount:
             self._contribute(entry.contribution)
             self._pay(entry.contribution, entry.wins)
             assert [each.pot for each in entry.seals] == sorted(win.pot for win in entry.wins)
+        if entry.rounds:
+            is_first = self.secrets[0].seal is None
+            is_resolved = any(isinstance(each, RoundResolved) for each in entry.rounds)
+            self._end_rounds(entry.rounds)
+            reveals = is_first or is_resolved or self.is_ended
+            assert [each.pot for each in entry.seals] == ([0] if reveals else [])
         for sealed in entry.seals:
             self._seal(sealed)
 
     def standing(self, brand: str, player_id: str) -> Standing:
         return self.players.get((brand, player_id), Standing())
 
-    def must_refuse(self, brand: str, player_id: str) -> bool:
-        return self.jackpot.opt_in_required and not self.standing(brand, player_id).opted_in
+    @property
+    def is_ended(self) -> bool:
+        return self.raffle is not None and self.raffle.status == "Ended"
+
+    def refusal(self, brand: str, player_id: str) -> tuple[str, str] | None:
+        """How it must refuse a contribution now, if it must."""
+        if self.raffle is not None and self.raffle.status != "Active":
+            return NOT_ACTIVE
+        if self.jackpot.opt_in_required and not self.standing(brand, player_id).opted_in:
+            return REFUSAL
+        return None
 
     def _opt_in(self, opt_in: OptIn) -> None:
         self._advance(opt_in.at_ms)
@@ -126,11 +179,12 @@ class JackpotAccount:
 
     def _contribute(self, came_in: Contribution) -> None:
         self._advance(came_in.at_ms)
-        assert not self.must_refuse(came_in.brand, came_in.player_id)
+        assert self.refusal(came_in.brand, came_in.player_id) is None
         self._check_amount(came_in)
         assert came_in.cycles == [pot.cycle for pot in self.pots]
         assert came_in.attendance is None
-        assert [draw[0] for draw in came_in.draws] == list(range(len(self.pots)))
+        by_chance = [] if self.raffle is not None else list(range(len(self.pots)))
+        assert [draw[0] for draw in came_in.draws] == by_chance
         for at, draw, _ in came_in.draws:
             self.secrets[at].draw(self.contributions, draw)
         before, self.worth = self.worth, self.worth + came_in.worth
@@ -141,6 +195,31 @@ class JackpotAccount:
         player = self.players.setdefault((came_in.brand, came_in.player_id), Standing())
         player.count += 1
         player.value += came_in.worth
+        if self.raffle is not None:
+            self.raffle.issue(came_in)
+        else:
+            assert came_in.issued is None
+
+    def _end_rounds(self, events: tuple[RoundEvent, ...]) -> None:
+        """A round's end with its prizes, and the next round."""
+        raffle, (pot,), (secret,) = self.raffle, self.pots, self.secrets
+        assert raffle is not None, "no raffle has rounds"
+        for event in events:
+            self._advance(event.at_ms)
+            raffle.take(event)
+            if isinstance(event, RoundResolved):
+                secret.draw_round(event.number, event.prizes)
+                pot.pay_round(event, has_next=raffle.has_next(event.at_ms))
+                self.deficit += event.shortfall + event.deficit
+                self._pay_prizes(event)
+
+    def _pay_prizes(self, event: RoundResolved) -> None:
+        for prize in event.prizes:
+            self.payouts += prize.paid
+            if prize.win:
+                who = prize.winner
+                won = Won(prize.round_id, who.player_id, who.brand, event.at_ms, prize.paid)
+                self.winners.append(won)
 
     def _check_amount(self, came_in: Contribution) -> None:
         """What was taken; a percentage is checked by who knows the wager."""
@@ -164,11 +243,13 @@ class JackpotAccount:
             self.pots[win.pot].pay(win)
             self.deficit += win.deficit
             self.payouts += win.paid
-            self.winners.append(win)
+            won = Won(win.round_id, win.player_id, win.brand, win.at_ms, win.paid)
+            self.winners.append(won)
 
     def _seal(self, sealed: Sealed) -> None:
         self._advance(sealed.at_ms)
-        self.secrets[sealed.pot].take(sealed, self.contributions, self.pots[sealed.pot].value)
+        value = self.pots[sealed.pot].value
+        self.secrets[sealed.pot].take(sealed, self.contributions, value, goes_on=not self.is_ended)
 
     def _advance(self, at_ms: int) -> None:
         assert at_ms >= self.last_ms, "time went backwards"

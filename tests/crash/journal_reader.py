@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import lmdb
 
+from .facts import facts_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from .facts import Contribution, OptIn, RoundEvent, Sealed, Win
 
 _SEQ_BYTES: Final = 8
 _SEAL_KEY_BYTES: Final = 9
@@ -33,89 +37,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """An instance was born."""
+    """An instance was born; `begins_ms` and `ends_ms` are those of its schedule, where it has one."""
 
     at: Place
     instance_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """Money came in."""
-
-    at_ms: int
-    round_id: str
-    brand: str
-    player_id: str
-    currency: str
-    amount: int
-    worth: int
-    operator_part: int
-    cycles: list[int]
-    draws: list[list[int]]
-    source_id: str | None
-    reference_type: str
-    reference_id: str | None
-    player_rate: int
-    jackpot_rate: int
-    attendance: list[Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Win:
-    """A pot was paid and seeded again."""
-
-    at_ms: int
-    round_id: str
-    brand: str
-    player_id: str
-    currency: str
-    pot: int
-    win: int
-    paid: int
-    player_rate: int
-    jackpot_rate: int
-    from_reserve: int
-    deficit: int
-    seed: int
-    from_boost: int = 0
-    tip: str = "HitRate"
-    is_withheld: bool = False
-    times: tuple[int, ...] | list[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """The commitment to a pot's next secret."""
-
-    number: int
-    nonce: str
-    commitment: str
-    at_ms: int
-    first: int
-    floor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A pot has a new secret; the one before it, if there was one, is told in hex."""
-
-    at_ms: int
-    pot: int
-    seal: Seal | None
-    revealed: str
-
-
-@dataclass(frozen=True, slots=True)
-class OptIn:
-    """A player opted in or out."""
-
-    at_ms: int
-    brand: str
-    player_id: str
-    opted_in: bool
-    preferred: int | None
-    preferred_currency: str | None
+    status: str
+    begins_ms: int | None = None
+    ends_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +60,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to one instance at once: an opt-in, or a contribution with what it won, or its first seals."""
+    """What happened to one instance at once.
+
+    An opt-in, or a contribution with what it won, or the end of a raffle's round with the next one, or first seals.
+    """
 
     at: Place
     instance_id: str
@@ -140,6 +71,7 @@ class Entry:
     wins: tuple[Win, ...]
     seals: tuple[Sealed, ...]
     opt_in: OptIn | None
+    rounds: tuple[RoundEvent, ...]
     request: Request | None
     links: tuple[str, ...]
     cause: Place | None
@@ -214,7 +146,7 @@ class JournalReader:
                     assert seq == self.last_seq + 1, f"record {self.last_seq + 1} is missing"
                     self.last_seq = seq
                     pending.append(value)
-                    if seq and (record := _record(Place(self._worker, seq), json.loads(value))):
+                    if seq and (record := _read(Place(self._worker, seq), value)):
                         yield record
                 found = cursor.next()
             assert not pending, "the journal does not end with a seal"
@@ -235,6 +167,14 @@ class JournalReader:
         pending.clear()
 
 
+def _read(at: Place, value: bytes) -> Record | None:
+    try:
+        return _record(at, json.loads(value))
+    except AssertionError as error:
+        error.add_note(f"record {at}: {value.decode()}")
+        raise
+
+
 def _record(at: Place, array: list[Any]) -> Record | None:
     """A record, or None for one that is only there to save room."""
 
@@ -242,8 +182,9 @@ def _record(at: Place, array: list[Any]) -> Record | None:
         return Place(at.worker if worker is None else worker, seq)
 
     match array:
-        case ["I", _, instance_id, *_]:
-            return Birth(at, instance_id)
+        case ["I", _, instance_id, *more]:
+            schedule = more[8] if len(more) > 8 else None
+            return Birth(at, instance_id, more[6], *(schedule or ())[:2])
         case ["E", instance_id, events, request, links, cause, place, *more]:
             worker = more[0] if more else None
             of = None if cause is None else cause_at(cause, worker)
@@ -256,13 +197,21 @@ def _record(at: Place, array: list[Any]) -> Record | None:
         case ["S", cause, results, key_digest, *_]:
             return Settlement(at, cause_at(cause, None), tuple(results), key_digest is not None)
         case ["R", cause, place, worker, instance_id, events, code, message, *_]:
-            happened = _events(at, events or [])
-            refusal = (code, message) if events is None else None
-            own = cause_at(cause, None)
-            return RemoteAnswer(at, own, place, worker, instance_id, *happened[:3], refusal)
+            facts = facts_of(events or [])
+            return RemoteAnswer(
+                at,
+                cause_at(cause, None),
+                place,
+                worker,
+                instance_id,
+                facts.contribution,
+                tuple(facts.wins),
+                tuple(facts.seals),
+                (code, message) if events is None else None,
+            )
         case ["F", *_]:
             return None
-    raise AssertionError(f"record {at} is of no kind that this test knows: {array}")
+    raise AssertionError("a record of no kind that this test knows")
 
 
 def _entry(
@@ -275,47 +224,21 @@ def _entry(
     place: int,
     is_sent_again: bool,
 ) -> Entry:
-    contribution, wins, seals, opt_in = _events(at, events)
+    facts = facts_of(events)
+    facts.check_alone()
     asked = None if request is None else Request(*request[:6])
-    if contribution is None:
-        # Nothing is won or asked for: an opt-in, or seals that an instance has from its start on.
-        assert (opt_in is None) == bool(seals), f"record {at}: {events}"
-        assert not wins
-        assert asked is None
-    else:
-        assert opt_in is None, f"record {at}: {events}"
+    assert asked is None or facts.contribution is not None
     return Entry(
         at,
         instance_id,
-        contribution,
-        wins,
-        seals,
-        opt_in,
+        facts.contribution,
+        tuple(facts.wins),
+        tuple(facts.seals),
+        facts.opt_in,
+        tuple(facts.rounds),
         asked,
         links,
         cause,
         place,
         is_sent_again,
     )
-
-
-def _events(
-    at: Place, events: list[list[Any]]
-) -> tuple[Contribution | None, tuple[Win, ...], tuple[Sealed, ...], OptIn | None]:
-    contribution, opt_in = None, None
-    wins, seals = list[Win](), list[Sealed]()
-    for tag, *fields in events:
-        if tag == "c":
-            contribution = Contribution(*fields[:16])
-        elif tag == "o":
-            opt_in = OptIn(*fields[:6])
-        elif tag == "w":
-            assert not seals, f"record {at}: won after the secret was told"
-            wins.append(Win(*fields[:17]))
-        elif tag == "k":
-            at_ms, pot, seal, revealed, *_ = fields
-            made = None if seal is None else Seal(*seal[:6])
-            seals.append(Sealed(at_ms, pot, made, revealed))
-        else:
-            raise AssertionError(f"record {at}: nobody asked for an event {tag!r}")
-    return contribution, tuple(wins), tuple(seals), opt_in

@@ -25,6 +25,7 @@ from .demo_jackpots import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from .calls import Answer
@@ -65,6 +66,7 @@ class Contribute:
     was_begun_to_answer: bool = False  # a 200 that was cut off: durable all the same
     is_loose: bool = False  # unanswered in the life under way: nobody has looked what became of it
     is_committed: bool = False  # as far as an answer or the journal of a dead server tells
+    batched: list[Json] | None = None  # the answer as an element of a batch
 
     @property
     def expected_links(self) -> tuple[str, ...]:
@@ -99,14 +101,22 @@ class OptInOut:
 
 
 Operation = Contribute | OptInOut
+Kind = tuple[Jackpot, str, int]
 
 
 class Maker:
-    """Makes the operations of one client."""
+    """Makes the operations of one client.
 
-    def __init__(self, name: str, rng: Random) -> None:
+    Args:
+        name: part of all names.
+        rng: decides.
+        kinds: what is played, and how, each with its weight.
+    """
+
+    def __init__(self, name: str, rng: Random, kinds: Sequence[Kind]) -> None:
         self._name = name
         self._rng = rng
+        self._kinds = kinds
         self._made = 0
         self.players: Final = [
             Player(f"player-{name}-{number}", brand) for number in range(2) for brand in BRANDS
@@ -115,18 +125,28 @@ class Maker:
     def operation(self) -> Operation:
         """The next one, of a random kind."""
         rng = self._rng
-        jackpot, kind, weight = zip(*_KINDS, strict=True)
-        chosen = rng.choices(range(len(_KINDS)), weights=weight)[0]
+        weights = [weight for _, _, weight in self._kinds]
+        ((jackpot, kind, _),) = rng.choices(self._kinds, weights)
         player = rng.choice(self.players)
-        if kind[chosen] == "optin":
-            return self._opt_in(jackpot[chosen], player)
-        return self._contribution(jackpot[chosen], kind[chosen], player)
+        if kind == "optin":
+            return self._opt_in(jackpot, player)
+        return self._contribution(jackpot, kind, player)
 
-    def _contribution(self, jackpot: Jackpot, kind: str, player: Player) -> Contribute:
+    def crowd(self, jackpot: Jackpot, size: int) -> list[Contribute]:
+        """A contribution of each of so many players whom nobody else acts for; without keys, so none is sent again."""
+        players = [
+            Player(f"player-{self._name}-{number}", BRANDS[number % len(BRANDS)])
+            for number in range(size)
+        ]
+        return [self._contribution(jackpot, "v2 instance", each, keyed=0) for each in players]
+
+    def _contribution(
+        self, jackpot: Jackpot, kind: str, player: Player, *, keyed: float = KEYED_SHARE
+    ) -> Contribute:
         rng = self._rng
         self._made += 1
         reference = f"round-{self._name}-{self._made}"
-        key = f"key-{reference}" if rng.random() < KEYED_SHARE else None
+        key = f"key-{reference}" if rng.random() < keyed else None
         currency, wager = rng.choice(list(RATES)), rng.randint(1, 5000) * 10**6
         by_source = "source" in kind
         made = Contribute(
@@ -169,7 +189,7 @@ class Maker:
 
 
 _V1_PATHS: Final = {True: "/jackpots/contribute/source", False: "/jackpots/contribute/instance"}
-_KINDS: Final = (
+DEMO_KINDS: Final[tuple[Kind, ...]] = (
     (SITEWIDE, "v2 source", 22),
     (SITEWIDE, "v2 source alone", 5),
     (SITEWIDE, "v1 source", 6),

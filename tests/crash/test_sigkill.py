@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
-from .campaign import CLIENTS, Death, plan_round
+from .plans import CLIENTS, Death, plan_round
 
 if TYPE_CHECKING:
     from .campaign import Campaign

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from jackpotd.core import events as core
 from jackpotd.core import fairness
@@ -112,6 +113,78 @@ class Book:
             is_withheld=is_withheld,
         )
 
+    def opened(self, name: str) -> core.RoundOpened:
+        """The next round of a raffle."""
+        number = self.fold.cells[name].state.rare.rounds + 1
+        return core.RoundOpened(self.at_ms, number, self.at_ms, self.at_ms + 100)
+
+    def bought(self, name: str, player: str) -> core.Contributed:
+        """A contribution that buys tickets in the running round."""
+        contributed, round_ = self.contributed(player), self.fold.cells[name].state.rare.round
+        assert round_ is not None
+        held = self.fold.player(name, "op:a", player).tickets
+        is_known = held is not None and held.round == round_.number
+        entrant = held.entrant if held is not None and is_known else round_.entrants
+        issued = core.Issued(round_.number, entrant, contributed.worth, 3, 7)
+        return replace(contributed, attendance=None, issued=issued)
+
+    def resolved(self, name: str, winners: Sequence[str], *, withheld: int) -> core.RoundResolved:
+        """The running round with these winners, the first so many of them withheld; the last is paid nothing."""
+        self.at_ms += 1
+        round_ = self.fold.cells[name].state.rare.round
+        assert round_ is not None
+        prizes = [
+            core.Prize(
+                tier=at,
+                winner=self.somebody(player),
+                round_id=f"prize {self.at_ms} {at}",
+                entrant=at,
+                draw=at,
+                among=9,
+                value=50,
+                win=50 + at,
+                paid=50 + at,
+                is_withheld=at < withheld,
+            )
+            for at, player in enumerate(winners)
+        ]
+        if prizes:
+            prizes[-1] = replace(prizes[-1], win=0, paid=0, is_withheld=False)
+        return core.RoundResolved(
+            at_ms=self.at_ms,
+            number=round_.number,
+            starts_ms=round_.starts_ms,
+            ends_ms=round_.ends_ms,
+            tickets=round_.tickets,
+            entrants=round_.entrants,
+            counted=round_.counted,
+            pot=self.fold.cells[name].state.pots[0].value,
+            prizes=tuple(prizes),
+            shortfall=3,
+            from_reserve=0,
+            from_boost=0,
+            deficit=7,
+        )
+
+    def decided(self, name: str, *, release: bool) -> core.HeldWinDecided | None:
+        """The oldest win that is withheld is released or rejected, if there is one."""
+        held = self.fold.cells[name].state.rare.held
+        if not held:
+            return None
+        self.at_ms += 1
+        win = held[0]
+        returned = (0 if release else win.paid,)
+        return core.HeldWinDecided(
+            self.at_ms,
+            held[0].round_id,
+            0,
+            release,
+            returned,
+            "me",
+            "why",
+            raffle_round=held[0].raffle_round,
+        )
+
     def somebody(self, player: str) -> Contributor:
         return Contributor("op:a", player, "EUR", RATE, RATE)
 
@@ -150,12 +223,12 @@ def some_lives(rng: random.Random) -> Book:
     book = Book()
     book.born("old")
     for _ in range(rng.randint(1, 12)):
-        book.happened("old", *_something(rng, book))
+        book.happened("old", *_something(rng, book, "old"))
     book.born("new")
     book.terminated("old")
     book.inherits("new", "old")
     for _ in range(rng.randint(1, 12)):
-        book.happened("new", *_something(rng, book))
+        book.happened("new", *_something(rng, book, "new"))
     for player in rng.sample(PLAYERS, 3):
         bringing = book.fold.player("old", "op:a", player)
         if bringing.opted_in:
@@ -163,14 +236,14 @@ def some_lives(rng: random.Random) -> Book:
             book.copied(records.InheritedPlayers("new", "old", brought, book.at_ms))
     book.inherits("new", "")
     for _ in range(rng.randint(0, 6)):
-        book.happened("new", *_something(rng, book))
+        book.happened("new", *_something(rng, book, "new"))
     return book
 
 
-def _something(rng: random.Random, book: Book) -> Sequence[core.InstanceEvent]:
+def _something(rng: random.Random, book: Book, name: str) -> Sequence[core.InstanceEvent]:
     player = rng.choice(PLAYERS)
     at_ms = book.at_ms
-    match rng.randint(0, 6):
+    match rng.randint(0, 9):
         case 0 | 1:
             return [book.contributed(player)]
         case 2:
@@ -181,6 +254,20 @@ def _something(rng: random.Random, book: Book) -> Sequence[core.InstanceEvent]:
             return [asked, core.RulesChanged(at_ms, "id", DOCUMENTS[1], rules)]
         case 4:
             return [core.Boosted(at_ms, 0, 5, "me", "why")]
+        case 5 | 6:
+            return _of_a_raffle(rng, book, name)
+        case 7:
+            decided = book.decided(name, release=rng.random() < 0.5)
+            return [book.contributed(player)] if decided is None else [decided]
         case _:
             preferred = rng.choice((None, 5, 7))
             return [book.opted(player, opted_in=rng.random() < 0.7, preferred=preferred)]
+
+
+def _of_a_raffle(rng: random.Random, book: Book, name: str) -> Sequence[core.InstanceEvent]:
+    if book.fold.cells[name].state.rare.round is None:
+        return [book.opened(name)]
+    if rng.random() < 0.6:
+        return [book.bought(name, rng.choice(PLAYERS))]
+    winners = rng.sample(PLAYERS, rng.randint(0, 3))
+    return [book.resolved(name, winners, withheld=rng.randint(0, 2))]

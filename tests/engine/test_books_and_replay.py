@@ -1,8 +1,8 @@
 """A house under random load: its money is accounted for from the answers alone, and its journal says the same again.
 
-Random templates, instances linked to each other and back, several brands and currencies, requests at once, cancelled
-callers and repeats; the real router, shard and fold over the real group commit. `Bank` knows what came in and went out
-only from what was answered; a caller that went away asks again with its key.
+Random jackpots and raffles, with schedules or without, instances linked to each other and back, several brands and
+currencies, requests at once, cancelled callers and repeats; the real router, shard and fold over the real group commit.
+`Bank` knows what came in and went out only from what was answered; a caller that went away asks again with its key.
 """
 
 import random
@@ -17,60 +17,39 @@ from msgspec.structs import replace
 
 from jackpotd.core.commands import Bet
 from jackpotd.core.rejections import Rejection
+from jackpotd.core.state import Status
 from jackpotd.engine.checkpoint import Checkpointer
-from jackpotd.engine.fold import Fold
 from jackpotd.engine.messages import Accepted
-from jackpotd.engine.ports import Keys
-from jackpotd.engine.recovery import MemoryKeys, MemoryRows, compare, recover
+from jackpotd.engine.recovery import MemoryKeys, MemoryRows, compare
 from jackpotd.journal.group_commit import GroupCommit, JournalFailed
-from jackpotd.testing.house import House, currencies, instance, links, operator, request
+from jackpotd.testing.cases import schedule
+from jackpotd.testing.house import (
+    BORN_MS,
+    House,
+    currencies,
+    instance,
+    links,
+    operator,
+    request,
+)
 from jackpotd.testing.house_bank import Bank
 from jackpotd.testing.house_load import BRANDS, IDS, Load
 from jackpotd.testing.journal_audit import Audit
 from jackpotd.testing.memory_log import MemoryLog
+from jackpotd.testing.raffle_templates import random_raffle, random_schedule
 from jackpotd.testing.templates import EVERYTHING, MULTIPLIERS, Feature, random_template, rates
 from jackpotd.testing.vault import SeededVault
 from jackpotd.wire import rows
-from jackpotd.wire.catalog_records import CatalogEntity
+from jackpotd.wire.catalog_records import CatalogEntity, InstanceEntry
+
+from .crashable_rows import CrashableRows, Flushed, all_rows, replayed
 
 RATES_OF_B = rates(MULTIPLIERS | {"USD": "0.99999999"})
 TEST_TIMEOUT_S = 30
 
 
-class Flushed(MemoryKeys):
-    """Keys that a checkpoint makes durable, and what a crash leaves of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.durable: dict[bytes, tuple[int, int]] = {}
-        self.covered_seq = 0
-
-    async def flush(self, seq: int) -> None:
-        self.durable = {digest: item for digest, item in self.items.items() if item[0] <= seq}
-        self.covered_seq = seq
-
-    def after_crash(self) -> "Flushed":
-        left = Flushed()
-        left.items, left.durable = dict(self.durable), dict(self.durable)
-        left.covered_seq = self.covered_seq
-        return left
-
-
-class CrashableRows(MemoryRows):
-    """Rows that remember each transaction, with the journal's end and the keys at that time."""
-
-    def __init__(self, log: MemoryLog, keys: Flushed) -> None:
-        super().__init__()
-        self._log, self._keys = log, keys
-        self.transactions: list[tuple[int, Flushed, dict[bytes, bytes]]] = []
-
-    def write(self, items: Sequence[tuple[bytes, bytes | None]]) -> None:
-        super().write(items)
-        self.transactions.append((self._log.last_seq, self._keys.after_crash(), dict(self.items)))
-
-
 def catalog(rng: random.Random, features: Collection[Feature] = EVERYTHING) -> list[CatalogEntity]:
-    """Three instances of random templates: the first two linked to each other, the third to both."""
+    """Three random instances, raffles among them: the first two linked to each other, the third to both."""
     entities: list[CatalogEntity] = [
         operator("op", ["a", "b", "c"]),
         currencies("default"),
@@ -78,7 +57,7 @@ def catalog(rng: random.Random, features: Collection[Feature] = EVERYTHING) -> l
     ]
     for instance_id in IDS:
         allowed = rng.sample(BRANDS, rng.choice((2, 3, 3)))
-        entities.append(instance(instance_id, random_template(rng, allowed, features)))
+        entities.append(some_instance(rng, instance_id, allowed, features))
     return [
         *entities,
         links("one", "two", "three"),
@@ -87,19 +66,23 @@ def catalog(rng: random.Random, features: Collection[Feature] = EVERYTHING) -> l
     ]
 
 
-def all_rows(fold: Fold, disk: MemoryRows) -> dict[bytes, bytes]:
-    """Every row as a checkpoint right now would leave them."""
-    whole = MemoryRows(disk.items.items())
-    whole.absorb(fold)
-    whole.items.pop(rows.POSITION_KEY, None)
-    return whole.items
-
-
-def replayed(log: MemoryLog, disk: MemoryRows, keys: Keys) -> dict[bytes, bytes]:
-    """The rows after recovery from these remains."""
-    fold = Fold(disk, keys)
-    recover(fold, log)
-    return all_rows(fold, disk)
+def some_instance(
+    rng: random.Random, instance_id: str, brands: Sequence[str], features: Collection[Feature]
+) -> InstanceEntry:
+    """A jackpot, with a schedule or without one, or (where there are any features) a raffle."""
+    is_raffle, is_scheduled = rng.random() < 0.4, rng.random() < 0.2
+    if not features or not (is_raffle or is_scheduled):
+        return instance(instance_id, random_template(rng, brands, features))
+    own = schedule(BORN_MS) if rng.random() < 0.5 else None
+    own = own or random_schedule(rng, BORN_MS, is_raffle=is_raffle)
+    is_ahead = (own["timestamp_start"] or 0) > BORN_MS
+    template = (
+        random_raffle(rng, brands, must_last=own["timestamp_end"] is None)
+        if is_raffle
+        else random_template(rng, brands, features)
+    )
+    status = Status.PENDING if is_ahead else Status.ACTIVE
+    return instance(instance_id, template, status=status, schedule=own)
 
 
 @settings(derandomize=True, deadline=None, max_examples=120)
@@ -135,6 +118,7 @@ async def test_books_of_a_house_balance_and_its_journal_repeats_them(seed: int) 
                 await house.settled()
                 bank.check()
                 bank.check_winners()
+                bank.check_credits()
             if rng.random() < 0.3:
                 await load.decommission()
                 await load.round(5)

@@ -180,9 +180,9 @@ def test_verify_accepts_rows_that_an_older_version_has_written() -> None:
 
 def _without_last_fields(key: bytes, data: bytes) -> bytes:
     endings = {
-        rows.INSTANCES: b',[[null],[[0,false,[],[],0]],[],[],0,0,0,0,[],[],[],null,""]]',
-        rows.PLAYERS: b",null]",
-        rows.WINNERS: b",false,false]",
+        rows.INSTANCES: b',[[null],[[0,false,[],[],0]],[],[],0,0,0,0,[],[],[],null,"",[],null,0,0,0]]',
+        rows.PLAYERS: b",null,null]",
+        rows.WINNERS: b',false,false,0,0,"",0]',
     }
     ending = endings[key[:1]]
     assert data.endswith(ending)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from jackpotd.core import events as core
 from jackpotd.core.rules import CommunityKind
+from jackpotd.core.schedule import DailyRule, Schedule, WeeklyRule
 from jackpotd.core.state import Contributor, Seal, Status, Transfer
-from jackpotd.wire import parts, records, rows
+from jackpotd.wire import catalog_records, parts, records, rows
 from jackpotd.wire.catalog_records import compile_document
 from jackpotd.wire.codec import NULL
 
@@ -28,6 +29,23 @@ OLDER_ENTRY = (
     b'["x",2000,0,[1],[2],3],["s",2000,"Paused","why","me"],'
     b'["o",2000,"op:a","p1",true,5000000,"EUR"]],'
     b'["op","k","ZnA=","t",1999,2,null,null,0,null,null,null],[],null,0,null]'
+)
+# As they were written before there were raffles and schedules.
+DECISION_BEFORE_RAFFLES = b'["E","one",[["d",9,"r",0,false,[1,0],"me","why","id"]]]'
+ENTRY_BEFORE_RAFFLES = (
+    b'["E","one",[["c",2000,"r1","op:a","p1","EUR",10000000,10000000,0,[1],'
+    b'[[0,5,9223372036854775808]],"src","game","g1",100000000,100000000,'
+    b"[7,80,[50],[[0,1,30]]]]],null,[],null,0,null]"
+)
+BIRTH_BEFORE_RAFFLES = b'["I",1000,"one","One","op","two","op",{},["op:a","op:b"],"Active","root"]'
+IMPORT_BEFORE_RAFFLES = (
+    b'["M","one",3,1,[["op:a","p1",["p",7,true,[],1,5,[],9,[3,9,"EUR",100000000,100000000]]]],'
+    b'[[0,7,1,["w",2000,0,"op:a","p1",1002000000,"r1",true,true]]],[]]'
+)
+CATALOG_BEFORE_RAFFLES = (
+    b'{"at_ms":1,"by":"root","entities":[{"kind":"instance","instance_id":"one","name":"One",'
+    b'"owner_id":"op","template_id":"two","template_owner_id":"op","document":{},"brands":["op:a"],'
+    b'"status":"Active","created_ms":1000,"by":"root"}]}'
 )
 CONTRIBUTED = core.Contributed(
     at_ms=2000,
@@ -62,6 +80,9 @@ WON = core.PotWon(
     seed=1_000_000_000,
 )
 SOMEBODY = Contributor("op:b", "p2", "USD", 10**8, 11 * 10**7)
+SCHEDULE = Schedule(
+    1, None, (DailyRule(((2, 3), (4, 5)), 2),), (WeeklyRule(((0, None), (5, ((6, 7),))), 3),)
+)
 # One of each kind, and how it stands in the journal from now on.
 WRITTEN: list[tuple[core.InstanceEvent, bytes]] = [
     (
@@ -70,7 +91,14 @@ WRITTEN: list[tuple[core.InstanceEvent, bytes]] = [
         ),
         (
             b'["c",2000,"r1","op:a","p1","EUR",10000000,10000000,0,[1],[[0,5,9223372036854775808]],'
-            b'"src","game","g1",100000000,100000000,[7,80,[50],[[0,1,30]]]]'
+            b'"src","game","g1",100000000,100000000,[7,80,[50],[[0,1,30]]],null]'
+        ),
+    ),
+    (
+        msgspec.structs.replace(CONTRIBUTED, issued=core.Issued(3, 1, 10, 4, 5)),
+        (
+            b'["c",2000,"r1","op:a","p1","EUR",10000000,10000000,0,[1],[[0,5,9223372036854775808]],'
+            b'"src","game","g1",100000000,100000000,null,[3,1,10,4,5]]'
         ),
     ),
     (
@@ -95,8 +123,8 @@ WRITTEN: list[tuple[core.InstanceEvent, bytes]] = [
     (core.WindowEnded(9, 0, 1, -2), b'["t",9,0,1,-2]'),
     (core.Triggered(9, 0, "game", "me", "why"), b'["g",9,0,"game","me","why"]'),
     (
-        core.HeldWinDecided(9, "r", 0, False, (1, 0), "me", "why", "id"),
-        b'["d",9,"r",0,false,[1,0],"me","why","id"]',
+        core.HeldWinDecided(9, "r", 0, False, (1, 0), "me", "why", "id", 3),
+        b'["d",9,"r",0,false,[1,0],"me","why","id",3]',
     ),
     (core.Boosted(9, 0, 5, "me", "why"), b'["b",9,0,5,"me","why"]'),
     (core.Adjusted(9, 0, -5, 6, "me", "why", "id"), b'["a",9,0,-5,6,"me","why","id"]'),
@@ -116,6 +144,34 @@ WRITTEN: list[tuple[core.InstanceEvent, bytes]] = [
     (core.TransferDone(9, "id"), b'["e",9,"id"]'),
     (core.TransferTaken(9, "id", "one", 0, 1, 2, 3), b'["v",9,"id","one",0,1,2,3]'),
     (core.Inherited(9, "one"), b'["i",9,"one"]'),
+    (
+        core.ScheduleChanged(9, "op:a", SCHEDULE, "me", "why"),
+        b'["l",9,"op:a",[1,null,[[[[2,3],[4,5]],2]],[[[[0,null],[5,[[6,7]]]],3]]],"me","why"]',
+    ),
+    (core.ScheduleChanged(9, "op:a", None, "me", "why"), b'["l",9,"op:a",null,"me","why"]'),
+    (core.RoundOpened(9, 2, 10, 20), b'["n",9,2,10,20]'),
+    (core.RoundsMissed(9, 3, 40), b'["m",9,3,40]'),
+    (
+        core.RoundResolved(
+            9,
+            2,
+            10,
+            20,
+            5,
+            4,
+            30,
+            6,
+            (core.Prize(1, SOMEBODY, "r", 3, 2, 5, 7, 8, 6, is_withheld=True),),
+            1,
+            2,
+            3,
+            4,
+        ),
+        (
+            b'["j",9,2,10,20,5,4,30,6,[[1,["op:b","p2","USD",100000000,110000000],"r",3,2,5,7,8,6,true]],'
+            b"1,2,3,4]"
+        ),
+    ),
     (core.StatusChanged(9, Status.ENDED, "why", "me"), b'["s",9,"Ended","why","me"]'),
     (core.OptInChanged(9, "op:a", "p", True, 5, "EUR"), b'["o",9,"op:a","p",true,5,"EUR"]'),
 ]
@@ -144,9 +200,9 @@ def test_record_format_knows_every_event_and_no_tag_twice() -> None:
     written = {kind.__name__ for kind in typing.get_args(records.EventRecord)}
     assert set(EVENT_NAMES) == written
     for union, expected in (
-        (records.EventRecord, set("cwpxkhtgdbaqrfeviso")),
+        (records.EventRecord, set("cwpxkhtgdbaqrfevisolnmj")),
         (records.Record, set("IELSRFPDBGMAQZ")),
-        (rows.Row, set("ipwlrdmaxv@")),
+        (rows.Row, set("ipwlrdmaxv@nc")),
     ):
         tags = [kind.__struct_config__.tag for kind in typing.get_args(union)]
         assert (len(expected), expected) == (len(tags), set(tags))
@@ -258,6 +314,44 @@ def test_record_format_reads_the_records_of_version_0_1() -> None:
         WON.tip,
         WON.is_withheld,
     )
+
+
+def test_record_format_reads_the_records_from_before_raffles() -> None:
+    """Nothing was issued, nobody had tickets, no winner was a raffle's, and an instance had no schedule."""
+    entry, born, imported = (
+        records.decode(data)
+        for data in (ENTRY_BEFORE_RAFFLES, BIRTH_BEFORE_RAFFLES, IMPORT_BEFORE_RAFFLES)
+    )
+
+    assert isinstance(entry, records.Entry)
+    attendance = core.Attendance(7, 80, (50,), ((0, 1, 30),))
+    (contributed,) = records.to_events(entry.events)
+    assert msgspec.structs.replace(CONTRIBUTED, attendance=attendance) == contributed
+    decided = records.decode(DECISION_BEFORE_RAFFLES)
+    assert isinstance(decided, records.Entry)
+    assert [core.HeldWinDecided(9, "r", 0, False, (1, 0), "me", "why", "id", 0)] == (
+        records.to_events(decided.events)
+    )
+    assert isinstance(born, records.Created)
+    assert born.schedule is None
+    assert isinstance(imported, records.Imported)
+    ((_, _, player),), ((_, _, _, winner),) = imported.players, imported.winners
+    assert (None, (), ()) == (player.tickets, imported.rounds, imported.credits)
+    assert (0, 0, "", 0) == (winner.raffle_round, winner.tier, winner.currency, winner.win)
+    for older, record in (
+        (BIRTH_BEFORE_RAFFLES, born),
+        (ENTRY_BEFORE_RAFFLES, entry),
+    ):
+        assert older.count(b",") + 1 == records.encode(record).count(b",")
+
+
+def test_record_format_reads_a_catalog_from_before_raffles() -> None:
+    """An instance of it has no schedule."""
+    (entry,) = catalog_records.decode(CATALOG_BEFORE_RAFFLES).entities
+
+    assert isinstance(entry, catalog_records.InstanceEntry)
+    assert entry.schedule is None
+    assert entry.status is Status.ACTIVE
 
 
 def test_record_format_keeps_json_as_json() -> None:

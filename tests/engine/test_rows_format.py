@@ -10,8 +10,23 @@ from msgspec import Raw
 
 from jackpotd.core import state
 from jackpotd.core.evolve import create
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.split import allocation
-from jackpotd.core.state import LastSeen, Player, PotCount, Rare, RarePot, Status, Window
+from jackpotd.core.state import (
+    BoundSchedule,
+    Contributor,
+    HeldWin,
+    LastSeen,
+    Player,
+    PotCount,
+    Rare,
+    RarePot,
+    Round,
+    Seal,
+    Status,
+    Tickets,
+    Window,
+)
 from jackpotd.engine.cells import Cell, cell_of, definition_of, instance_of, row_of
 from jackpotd.engine.overlay import PlayerCell, player_cell, player_row
 from jackpotd.wire import parts, records, rows
@@ -32,6 +47,13 @@ OLDER_INSTANCE = (
 )
 OLDER_PLAYER = b'["p",7,false,[["EUR",5000000]],1,10000000,[[1,1,10000000]],2000]'
 OLDER_WINNER = b'["w",2000,0,"op:a","p1",1002000000,"r1"]'
+# As they were written before there were raffles and schedules.
+SEEN_PLAYER = b'["p",7,true,[],1,5,[],9,[3,9,"EUR",100000000,100000000]]'
+COMMUNITY_WINNER = b'["w",2000,0,"op:a","p1",1002000000,"r1",true,true]'
+RARE_BEFORE_RAFFLES = (
+    b'[[[1,"ab","cd",9,0,4]],[[5,true,[],[],6]],[],'
+    b'[["r",0,9,["op:b","p2","USD",100000000,110000000],7,8]],8,0,0,19,[],[],[],null,"zero"]'
+)
 TIMED = (
     DOCUMENTS[0][:-4]
     + b',{"Time":{"every":{"Hours":1},"window_start":0,"fallback":"RollOver"}}]}]}'
@@ -141,18 +163,72 @@ def test_rows_format_reads_players_and_winners_of_version_0_1() -> None:
     assert rows.WinnerRow(2000, 0, "op:a", "p1", 1_002_000_000, "r1") == winner
 
 
+def test_rows_format_reads_rows_from_before_raffles() -> None:
+    """Nobody had tickets, no winner was a raffle's, no instance had a schedule or a round, no win was a raffle's."""
+    player = player_cell(rows.decode(SEEN_PLAYER)).player
+    winner: rows.WinnerRow = rows.decode(COMMUNITY_WINNER)
+    cell = cell_of(rows.decode(OLDER_INSTANCE[:-1] + b"," + RARE_BEFORE_RAFFLES + b"]"), 0)
+
+    assert (LastSeen(3, 9, "EUR", 10**8, 10**8), None) == (player.last, player.tickets)
+    assert rows.WinnerRow(2000, 0, "op:a", "p1", 1_002_000_000, "r1", True, True) == winner
+    assert (0, 0, "", 0) == (winner.raffle_round, winner.tier, winner.currency, winner.win)
+    rare, somebody = cell.state.rare, Contributor("op:b", "p2", "USD", 10**8, 11 * 10**7)
+    expected = Rare(
+        seals=(Seal(1, "ab", "cd", 9, 0, 4),),
+        pots=(RarePot(5, True, (), (), 6),),
+        held=(HeldWin("r", 0, 9, somebody, 7, 8, raffle_round=0),),
+        withheld=8,
+        net=19,
+        inherits="zero",
+    )
+    assert expected == rare
+    assert ((), None, 0, 0, 0) == (
+        rare.schedules,
+        rare.round,
+        rare.rounds,
+        rare.missed,
+        rare.round_end_ms,
+    )
+    written = rows.encode(row_of(cell))
+    assert written.endswith(
+        RARE_BEFORE_RAFFLES.replace(b"7,8]]", b"7,8,0]]")[:-1] + b",[],null,0,0,0]]"
+    )
+
+
 def test_rows_format_of_what_is_rare_is_this() -> None:
     """A row of a player who was seen, and what is rare about a new instance, stand on disk as they stand here."""
-    seen = Player(True, (), 1, 5, (), 9, LastSeen(3, 9, "EUR", 10**8, 10**8))
+    seen = Player(True, (), 1, 5, (), 9, LastSeen(3, 9, "EUR", 10**8, 10**8), Tickets(4, 3, 2, 1))
     fresh = Rare(seals=(None,), pots=(RarePot(windows=(Window(3),)),))
+    scheduled = msgspec.structs.replace(
+        fresh,
+        schedules=(BoundSchedule("op:a", Schedule(5, None)),),
+        round=Round(3, 10, 20, 7, 2, 8),
+        rounds=2,
+        missed=1,
+        round_end_ms=9,
+    )
+    start = b'[[null],[[0,false,[[3,false,0,null]],[],0]],[],[],0,0,0,0,[],[],[],null,"",'
 
-    assert b'["p",7,true,[],1,5,[],9,[3,9,"EUR",100000000,100000000]]' == rows.encode(
+    assert b'["p",7,true,[],1,5,[],9,[3,9,"EUR",100000000,100000000],[4,3,2,1]]' == rows.encode(
         player_row(PlayerCell(7, seen))
     )
-    assert (
-        b'[[null],[[0,false,[[3,false,0,null]],[],0]],[],[],0,0,0,0,[],[],[],null,""]'
-        == msgspec.json.encode(parts.part_of(fresh))
+    assert start + b"[],null,0,0,0]" == msgspec.json.encode(parts.part_of(fresh))
+    assert start + b'[["op:a",[5,null,[],[]]]],[3,10,20,7,2,8],2,1,9]' == msgspec.json.encode(
+        parts.part_of(scheduled)
     )
+
+
+def test_rows_format_of_what_a_raffle_leaves_is_this() -> None:
+    """A round that is over, a prize that was won and its credit stand on disk as they stand here."""
+    over = rows.RoundRow(3, 10, 20, 21, 7, 2, 8, 100, 2, 90, 4, 77)
+    won = rows.WinnerRow(21, 0, "op:a", "p1", 90, "r", False, True, 3, 1, "USD", 97)
+    credit = rows.CreditRow(21, 3, "op:a", "p1", "USD", 97, "r", is_withheld=True)
+
+    assert b'["n",3,10,20,21,7,2,8,100,2,90,4,77]' == rows.encode(over)
+    assert b'["w",21,0,"op:a","p1",90,"r",false,true,3,1,"USD",97]' == rows.encode(won)
+    assert b'["c",21,3,"op:a","p1","USD",97,"r",true]' == rows.encode(credit)
+    for row in (over, won, credit):
+        assert row == rows.decode(rows.encode(row))
 
 
 @pytest.mark.parametrize(
@@ -187,3 +263,11 @@ def test_rows_format_of_keys_keeps_rows_apart_and_in_order() -> None:
     names = [("id", "op:a", "\0b"), ("id", "op:a", "b"), ("id", "op:a", ""), ("i", "op:a", "\0b")]
     assert len(names) == len({rows.player_key(*name) for name in names})
     assert rows.propagation_key(1) < rows.propagation_key(256) < rows.propagation_key(1 << 40)
+    assert rows.round_key("id", 255) < rows.round_key("id", 256) < rows.round_key("id", 1 << 40)
+    assert rows.round_key("id", 1).startswith(rows.rounds_prefix("id"))
+    assert not rows.round_key("id", 1).startswith(rows.rounds_prefix("i"))
+    owed = [rows.credit_key("id", number, name) for number in (1, 2, 256) for name in ("", "r")]
+    assert sorted(owed) == owed
+    assert owed[2].startswith(rows.round_credits_prefix("id", 2))
+    assert not owed[4].startswith(rows.round_credits_prefix("id", 2))
+    assert all(key.startswith(rows.credits_prefix("id")) for key in owed)

@@ -10,10 +10,11 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from jackpotd.core.commands import (
     Adjust,
@@ -24,8 +25,9 @@ from jackpotd.core.commands import (
     Trigger,
 )
 from jackpotd.core.rejections import Rejection
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import Contributor, PendingChange, Status
-from jackpotd.engine.messages import ContributeMessage
+from jackpotd.engine.messages import ContributeMessage, ContributionRequest
 from jackpotd.service.fairness_export import Journals
 from jackpotd.service.fairness_lines import Line, told
 from jackpotd.testing.house import (
@@ -39,6 +41,7 @@ from jackpotd.testing.house import (
 )
 from jackpotd.testing.memory_log import MemoryLog
 from jackpotd.testing.templates import MULTIPLIERS, Json, encoded, rates
+from jackpotd.wire import parts
 
 SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "check_fairness.py"
 MINUTE_MS = 60_000
@@ -147,24 +150,35 @@ class Rehearsal:
     `changes` are parameters that an operator may ask for, each with the pot whose next win it waits for.
     """
 
-    def __init__(self, template: Json, seed: int, log: MemoryLog | None = None) -> None:
+    def __init__(
+        self,
+        template: Json,
+        seed: int,
+        log: MemoryLog | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
         self.log = MemoryLog() if log is None else log
         self.changes = showcase_changes() if template["name"] == "showcase" else []
-        self.template, self.seed = template, seed
+        self.template, self.seed, self.schedule = template, seed, schedule
         self.rng = random.Random(seed)
         self.players = [f"p{number}" for number in range(PLAYERS)]
         self.clock = StepClock()
         self.refused: Counter[str] = Counter()
+        entry = instance("i", template)
+        if schedule is not None:
+            is_ahead = schedule.start_ms is not None and schedule.start_ms > BORN_MS
+            status = Status.PENDING if is_ahead else Status.ACTIVE
+            entry = replace(entry, schedule=parts.part_of(schedule), status=status)
         self.house = House(
             self.log,
-            [operator("op", ["a"]), currencies("op:a"), instance("i", template)],
+            [operator("op", ["a"]), currencies("op:a"), entry],
             seed=seed,
             clock=self.clock,
         )
 
-    def again(self) -> "Rehearsal":
+    def again(self) -> Self:
         """The next life, from the journal alone, with the same vault."""
-        found = Rehearsal(self.template, self.seed, self.log)
+        found = type(self)(self.template, self.seed, self.log, self.schedule)
         found.rng, found.clock.now_ms = self.rng, self.clock.now_ms
         return found
 
@@ -173,7 +187,7 @@ class Rehearsal:
         answered = trio.Event()
         async with self.house.running():
             for _ in range(count):
-                self.clock.now_ms += self.rng.choice(PAUSES_MS)
+                self.clock.now_ms += self.pause_ms()
                 answered = self._contribute()
                 if self.rng.random() < 0.9:
                     await answered.wait()  # the others meet in one batch
@@ -181,15 +195,21 @@ class Rehearsal:
                     await self._operate()
             await answered.wait()
 
-    def _contribute(self) -> trio.Event:
-        rng, answered = self.rng, trio.Event()
-        asked = request(
+    def pause_ms(self) -> int:
+        return self.rng.choice(PAUSES_MS)
+
+    def _asked(self) -> ContributionRequest:
+        rng = self.rng
+        return request(
             "i",
             wager=rng.choice((0, 10**8, 10**9, rng.randint(1, 10**10))),
             player_id=rng.choice(self.players),
             currency=rng.choice(list(MULTIPLIERS)),
             segments=rng.choice((None, ("vip",), ("new", "vip"))),
         )
+
+    def _contribute(self) -> trio.Event:
+        asked, answered = self._asked(), trio.Event()
 
         def note(outcome: object) -> None:
             answered.set()
@@ -242,9 +262,9 @@ class Rehearsal:
         return [as_read(line) for line in told(Journals({0: self.log.scan}).in_order())]
 
 
-def rehearsed(template: Json, seed: int, count: int) -> Rehearsal:
+def rehearsed(template: Json, seed: int, count: int, schedule: Schedule | None = None) -> Rehearsal:
     """A rehearsal that is over."""
-    found = Rehearsal(template, seed)
+    found = Rehearsal(template, seed, schedule=schedule)
     trio.run(found.play, count)
     return found
 

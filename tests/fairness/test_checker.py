@@ -24,7 +24,7 @@ from jackpotd.testing.templates import EVERYTHING, random_template
 
 from .rehearsal import SCRIPT, as_read, rehearsed, showcase, verdict, wins_in
 
-LINES_MAX = 255
+LINES_MAX = 345
 SELECTORS = ("All", "Highest", "Lowest")
 
 

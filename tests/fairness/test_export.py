@@ -26,6 +26,8 @@ from jackpotd.wire import records
 from tests.moving.load import NAMES, Load, hood_of
 from tests.moving.neighbourhood import Neighbourhood
 
+from .raffles import CHOSEN, OPEN, RaffleRehearsal, prizes_in
+from .raffles import played as raffle_played
 from .rehearsal import SCRIPT, Rehearsal, as_read, rehearsed, showcase, verdict, wins_in
 
 TEST_TIMEOUT_S = 60
@@ -38,6 +40,11 @@ def text_of(log: MemoryLog) -> str:
     )
 
 
+def raffle_rehearsed(seed: int, count: int) -> RaffleRehearsal:
+    """A raffle that withholds prizes, and was played."""
+    return raffle_played(CHOSEN["withheld"], seed, count, OPEN)
+
+
 def sealed_in(log: MemoryLog) -> Iterator[tuple[int, Sealed]]:
     """Every seal with the number of its record."""
     for seq, data in log.scan(1):
@@ -48,11 +55,12 @@ def sealed_in(log: MemoryLog) -> Iterator[tuple[int, Sealed]]:
                     yield seq, event
 
 
-def test_r_win_2_export_never_holds_a_secret_that_still_decides_something() -> None:
+@pytest.mark.parametrize("kind", ["pots", "raffle"])
+def test_r_win_2_export_never_holds_a_secret_that_still_decides_something(kind: str) -> None:
     """At any moment of a history: of the seals that stand, no secret; of those that do not, every one."""
-    played = rehearsed(showcase(), 13, 500)
+    played = rehearsed(showcase(), 13, 500) if kind == "pots" else raffle_rehearsed(13, 900)
     vault, rng = SeededVault(13), random.Random(1)
-    pots = [pot["id"] for pot in showcase()["pots"]]
+    pots = [pot["id"] for pot in played.template["pots"]]
     cuts = sorted(rng.sample(range(2, played.log.last_seq), 40))
     for cut in cuts:
         log = played.log.copy(cut)
@@ -70,16 +78,27 @@ def test_r_win_2_export_never_holds_a_secret_that_still_decides_something() -> N
         assert standing
         assert not any(secret in text for secret in standing.values())
         assert all(secret in text for secret in gone)
-    assert len(gone) > 50
+    assert len(gone) > (50 if kind == "pots" else 10)
 
 
 def test_export_is_the_same_each_time_and_grows_at_its_end() -> None:
     """What was once told stays told: the export of a longer history begins with that of a shorter one."""
-    log = rehearsed(showcase(), 4, 200).log
-    whole = text_of(log)
-    assert whole == text_of(log)
-    for cut in (20, 100, log.last_seq - 1):
-        assert whole.startswith(text_of(log.copy(cut)))
+    for log in (rehearsed(showcase(), 4, 200).log, raffle_rehearsed(4, 300).log):
+        whole = text_of(log)
+        assert whole == text_of(log)
+        for cut in (20, 100, log.last_seq - 1):
+            assert whole.startswith(text_of(log.copy(cut)))
+
+
+def test_export_of_a_raffle_is_fair_at_every_moment() -> None:
+    """Wherever an export stops: in a round, between a draw and the next round, with nobody there for days."""
+    log = raffle_rehearsed(6, 200).log
+    kinds = set()
+    for cut in range(1, log.last_seq + 1):
+        lines = [as_read(line) for line in told(Journals({0: log.copy(cut).scan}).in_order())]
+        assert "" == verdict(lines)[0]
+        kinds.add(lines[-1]["type"])
+    assert {"contribution", "seal", "state"} <= kinds
 
 
 def test_r_rng_4_a_restart_redraws_nothing() -> None:
@@ -133,6 +152,23 @@ def test_export_is_described() -> None:
         "round",
     }
     assert set() == {field for field in fields - plain if f"`{field}`" not in page}
+
+
+def test_export_of_raffles_is_described() -> None:
+    """So does it for raffles: each line, and each field of it, of what was bought, and of a prize."""
+    page = SCRIPT.with_name("fairness.md").read_text()
+    lines = raffle_rehearsed(7, 900).lines()
+    told_of = {"instance", "schedule", "round", "draw"}
+    assert told_of <= {line["type"] for line in lines}
+    assert set() == {kind for kind in told_of if f"| `{kind}` |" not in page}
+    parts = [line for line in lines if line["type"] in told_of - {"instance"}]
+    parts += [prize for line in lines for prize in line.get("prizes", ())]
+    parts += [line["bought"] for line in lines if line.get("bought")]
+    parts += [line["schedule"] for line in lines if line.get("schedule")]
+    plain = {"type", "instance", "at_ms", "player", "currency"}
+    fields = {field for part in parts for field in part} - plain
+    assert {"is", "until_ms", "awarded", "among", "added", "daily"} <= fields
+    assert set() == {field for field in fields if f"`{field}`" not in page}
 
 
 # Instances that have moved between workers.
@@ -230,10 +266,9 @@ def test_export_of_journals_that_wait_for_each_other_is_refused() -> None:
 # The command.
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> DataDirectory:
+def on_disk(root: Path, played: Rehearsal) -> DataDirectory:
     """A data directory with the journal of a rehearsal."""
-    found = DataDirectory(tmp_path / "data")
+    found = DataDirectory(root)
     found.prepare()
     LmdbLog.open(found.catalog, name=CATALOG_LOG, map_bytes_max=MAP_BYTES, now_ms=BORN_MS).close()
     folder = found.worker(0)
@@ -241,9 +276,15 @@ def data(tmp_path: Path) -> DataDirectory:
     log = LmdbLog.open(
         folder.journal, name=folder.log_name, map_bytes_max=MAP_BYTES, now_ms=BORN_MS
     )
-    log.append(1, [data for _, data in rehearsed(showcase(), 2, 300).log.scan(1)])
+    log.append(1, [data for _, data in played.log.scan(1)])
     log.close()
     return found
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDirectory:
+    """That of a jackpot."""
+    return on_disk(tmp_path / "data", rehearsed(showcase(), 2, 300))
 
 
 def call(*arguments: str | Path) -> tuple[int, str, str]:
@@ -274,6 +315,18 @@ def test_fairness_export_of_one_instance(data: DataDirectory, tmp_path: Path) ->
     code, out, said = call("--data-dir", data.root, "--instance", "other", "--out", path)
     assert (1, "", f"fairness: there is no instance other in {data.root}\n") == (code, out, said)
     assert not path.exists()
+
+
+def test_fairness_export_counts_the_prizes_of_raffles(tmp_path: Path) -> None:
+    """Those that were paid, or will be, are wins."""
+    played = raffle_played(CHOSEN["prizes too small to pay"], 2, 300)
+    code, out, said = call("--data-dir", on_disk(tmp_path / "data", played).root)
+    assert 0 == code
+    lines: list[Line] = [msgspec.json.decode(line) for line in out.splitlines()]
+    assert "" == verdict(lines)[0]
+    paid = sum(prize["win"] > 0 for prize in prizes_in(lines))
+    assert 0 < paid < len(prizes_in(lines))
+    assert f" contributions, {paid} wins, " in said
 
 
 def test_fairness_export_does_not_need_the_key(data: DataDirectory) -> None:

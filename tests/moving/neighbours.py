@@ -132,6 +132,7 @@ class Worker:
             alarms=Unalarmed(),
             propagation=self.links,
             mailbox_length_max=1000,
+            one_draw_at_a_time=trio.Lock(),
         )
         self.actors[actor.instance_id] = actor
         self._nursery.start_soon(actor.run)

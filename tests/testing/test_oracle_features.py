@@ -245,7 +245,7 @@ def test_window_without_a_drop_rolls_over() -> None:
 
     with pytest.raises(ValueError, match="ended first"):
         contribute(oracle, at_ms=60_000)
-    settled = oracle.end_windows(60_000, {"a": "drawn"})
+    settled = oracle.pass_time(60_000, {"a": "drawn"})
 
     assert settled.wins == ()
     assert oracle.pots["a"].windows[0].index == 1
@@ -260,7 +260,7 @@ def test_window_without_a_drop_is_drawn_among_its_contributors() -> None:
         lots += [(name, lot, wager * SCALE) for _, _, lot in outcome.lots]
     expected = next(name for name, lot, worth in reversed(lots) if lot < worth)
 
-    (win,) = oracle.end_windows(60_000, {"a": "drawn"}).wins
+    (win,) = oracle.pass_time(60_000, {"a": "drawn"}).wins
 
     assert [name for name, _, _ in lots] == ["anna", "bert", "caro"]
     assert (win.who[1], win.tips) == (expected, frozenset({"TimeFallback"}))
@@ -272,7 +272,7 @@ def test_drop_for_a_pot_that_is_not_funded_stays_due() -> None:
     oracle = timed("RollOver", open_when_funded=True, min_reseed="5")
 
     held = contribute(oracle, at_ms=31_000)
-    oracle.end_windows(60_000, {"a": "drawn"})
+    oracle.pass_time(60_000, {"a": "drawn"})
     assert oracle.boost("a", 5) is None
     paid = contribute(oracle, at_ms=60_000, **anna_or("bert"))
 
@@ -288,9 +288,9 @@ def test_paused_windows_wait() -> None:
     contribute(oracle, at_ms=1_000)
     oracle.change_status("Paused")
 
-    assert oracle.end_windows(600_000, {"a": "drawn"}).wins == ()
+    assert oracle.pass_time(600_000, {"a": "drawn"}).wins == ()
     oracle.change_status("Active")
-    assert len(oracle.end_windows(600_001, {"a": "drawn"}).wins) == 1
+    assert len(oracle.pass_time(600_001, {"a": "drawn"}).wins) == 1
     assert oracle.pots["a"].windows[0].index == 10
 
 

@@ -7,12 +7,16 @@ from typing import get_args
 import pytest
 
 from jackpotd.core import commands as core
+from jackpotd.core.schedule import DailyRule, Schedule, WeeklyRule
 from jackpotd.core.state import Contributor, PendingChange, Status, Transfer
 from jackpotd.wire import operator_commands
 
 HUGE = 10**20  # more than 64 bits hold
 TRANSFER = Transfer("t:0", 1, "other", "pot", HUGE, 1, 0)
 PENDING = PendingChange("c", None, b'{"win_selector_strategy": "All"}', 0, "ann", "why")
+SCHEDULE = Schedule(
+    1, HUGE, (DailyRule(((2, 3), (4, 5)), 2),), (WeeklyRule(((0, None), (5, ((6, 7),))), 3),)
+)
 WINNER = Contributor("op:a", "pläyer", "USD", 107620000, 100000000)
 COMMANDS: list[core.OperatorCommand] = [
     core.Trigger(0, "", "pot", WINNER, "round", "ann", "why", ()),
@@ -24,6 +28,8 @@ COMMANDS: list[core.OperatorCommand] = [
     core.TakeTransfer(0, "from", TRANSFER),
     core.FinishTransfer(0, "t:0"),
     core.Inherit(0, ""),
+    core.SetSchedule(0, "op:a", SCHEDULE, "ann", "why"),
+    core.SetSchedule(0, "", None, "ann", "why"),
     core.ChangeStatus(0, Status.PAUSED, "why", "ann"),
 ]
 

@@ -215,7 +215,16 @@ REFUSED: list[tuple[Json, str]] = [
     ({"allowed_countries": None}, "$.changes.allowed_countries cannot be changed"),
     ({"blocked_countries": []}, "$.changes.blocked_countries cannot be changed"),
     ({"name": "Another"}, "$.changes.name cannot be changed"),
-    ({"raffle": None}, "$.changes.raffle cannot be changed"),
+    ({"raffle": {}}, "$.changes.raffle.ticket is missing"),
+    (
+        {
+            "raffle": {
+                "ticket": {"cost": 2, "metric": "BaseWager"},
+                "prizes": [{"count": 1, "share": 1}],
+            }
+        },
+        "$.changes.raffle is for raffles: jackpot_type is Jackpot",
+    ),
     (
         {"house_hold_contribution": {"Percentage": 0.4}},
         "$.changes.house_hold_contribution house and pots must add up to exactly 1",

@@ -276,9 +276,9 @@ REFUSED: list[tuple[Json, str]] = [
     (template(withhold_wins_above=-1), "$.withhold_wins_above must not be negative"),
     (template(withhold_wins_above="much"), "$.withhold_wins_above must be a number"),
     (template(allowed_countries=[]), "$.allowed_countries is empty"),
-    (template(jackpot_type="Raffle"), "$.jackpot_type asks for a feature"),
+    (template(jackpot_type="Raffle"), "$.raffle is needed: this is a raffle"),
     (template(jackpot_type="Lottery"), "$.jackpot_type is none of Jackpot, Raffle"),
-    (template(raffle={"duration": None}), "$.raffle asks for a feature"),
+    (template(raffle={"duration": None}), "$.raffle.ticket is missing"),
     (template(schedule=None), "$.schedule is unknown"),
 ]
 

@@ -13,6 +13,8 @@ from jackpotd.admin.instances import Instances
 from jackpotd.admin.operators import Operators
 from jackpotd.admin.parameters import Parameters
 from jackpotd.admin.pots import Pots
+from jackpotd.admin.rounds import Rounds
+from jackpotd.admin.schedules import Schedules
 from jackpotd.admin.sources import Sources
 from jackpotd.admin.switch_model import SwitchModel
 from jackpotd.admin.switching import Place, Switcher
@@ -42,6 +44,8 @@ class Administration:
         self.currencies = CurrencyTables(context)
         self.templates = Templates(context, self.approvals)
         self.instances = Instances(context, self.approvals)
+        self.schedules = Schedules(context)
+        self.rounds = Rounds(context)
         self.pots = Pots(context, self.approvals)
         self.parameters = Parameters(context)
         self.decommissioning = Decommissioning(context, self.approvals)

@@ -7,7 +7,12 @@ from quart_trio import QuartTrio
 from jackpotd.admin.accounts import Accounts
 from jackpotd.admin.administration import Administration
 from jackpotd.admin.currencies import CurrencyTables
-from jackpotd.admin.instance_routes import approval_routes, instance_routes, operating_routes
+from jackpotd.admin.instance_routes import (
+    approval_routes,
+    instance_routes,
+    operating_routes,
+    schedule_routes,
+)
 from jackpotd.admin.operators import Operators
 from jackpotd.admin.queries import WRITE_ERRORS, ListQuery, TemplateQuery
 from jackpotd.admin.sources import Sources
@@ -41,6 +46,7 @@ def build_admin(
             *_currency_routes(administration.currencies),
             *_template_routes(administration.templates),
             *instance_routes(administration.instances),
+            *schedule_routes(administration),
             *operating_routes(administration),
             *approval_routes(administration.approvals),
             *public_routes(is_healthy, metrics),

@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from jackpotd.core import ledger
 from jackpotd.core.events import InstanceEvent, TransfersSent
+from jackpotd.core.passing import own_schedule
 from jackpotd.core.rules import PotRules
 from jackpotd.core.state import HeldWin, Instance, Pot, RarePot, Seal, Transfer
 from jackpotd.engine.catalog import Catalog
@@ -13,18 +14,20 @@ from jackpotd.wire import admin_instances as wire
 from jackpotd.wire import codec
 from jackpotd.wire.parameter_changes import values_before
 from jackpotd.wire.rendering import contribution_type
+from jackpotd.wire.schedule import schedule_answer
 
 
 def instance_answer(catalog: Catalog, state: Instance) -> wire.InstanceState:
     """An instance with its pots and its ledger."""
-    definition, rules = state.definition, state.rules
+    definition, rules, own = state.definition, state.rules, own_schedule(state)
+    starts_ms, ends_ms = _times(state)
     return wire.InstanceState(
         id=definition.instance_id,
         name=definition.name,
         owner_id=definition.owner_id,
         template_id=definition.template_id,
         template_owner_id=definition.template_owner_id,
-        jackpot_type="Jackpot",
+        jackpot_type="Jackpot" if rules.raffle is None else "Raffle",
         currency=rules.currency,
         status=state.status,
         instance_version=state.version,
@@ -38,8 +41,29 @@ def instance_answer(catalog: Catalog, state: Instance) -> wire.InstanceState:
         ledger={name: codec.amount(units) for name, units in ledger.accounts(state).items()},
         pending_changes=sum(change.pot is None for change in state.rare.pending),
         inherits_optins_of=state.rare.inherits or None,
+        schedule=None if own is None else schedule_answer(own),
+        timestamp_start=starts_ms,
+        timestamp_end=ends_ms,
+        raffle=None if rules.raffle is None else _raffle(state),
         created_timestamp=definition.created_ms,
         last_updated=state.updated_ms,
+    )
+
+
+def _times(state: Instance) -> tuple[int | None, int | None]:
+    """When a raffle's round begins and ends; of others, and of a raffle that has none, what the schedule says."""
+    round_, own = state.rare.round, own_schedule(state)
+    if round_ is not None:
+        return round_.starts_ms, round_.ends_ms
+    return (None, None) if own is None else (own.start_ms, own.end_ms)
+
+
+def _raffle(state: Instance) -> wire.RaffleState:
+    round_, missed = state.rare.round, state.rare.missed
+    if round_ is None:
+        return wire.RaffleState(None, None, None, 0, 0, missed)
+    return wire.RaffleState(
+        round_.number, round_.starts_ms, round_.ends_ms, round_.tickets, round_.entrants, missed
     )
 
 
@@ -90,6 +114,7 @@ def held_win_answer(state: Instance, win: HeldWin) -> wire.HeldWinState:
         currency=state.rules.currency,
         win_amount=codec.amount(win.win),
         win_currency=win.winner.currency,
+        raffle_round=win.raffle_round or None,
     )
 
 

@@ -5,10 +5,18 @@ from typing import Any
 from jackpotd.admin.administration import Administration
 from jackpotd.admin.approvals import Approvals
 from jackpotd.admin.instances import Instances
-from jackpotd.admin.queries import WRITE_ERRORS, ApprovalsQuery, InstancesQuery
+from jackpotd.admin.queries import (
+    WRITE_ERRORS,
+    ApprovalsQuery,
+    InstancesQuery,
+    RoundsQuery,
+    ScheduleQuery,
+    ScheduleRemovalQuery,
+)
 from jackpotd.edge.exchange import Handler
 from jackpotd.edge.shell import Route
 from jackpotd.wire import admin_instances as wire
+from jackpotd.wire import admin_schedules
 
 _BASE = "/instances"
 _ONE = f"{_BASE}/<instance_id>"
@@ -37,6 +45,30 @@ def instance_routes(instances: Instances) -> list[Route]:
             "PUT", links, instances.put_links, section, wire.LinksDoc, wire.LinksDoc, errors=_ERRORS
         ),
         Route("DELETE", links, instances.delete_links, section, None, wire.LinksDoc),
+    ]
+
+
+def schedule_routes(administration: Administration) -> list[Route]:
+    """When instances take contributions, and what the rounds of raffles came to."""
+    schedules, rounds = administration.schedules, administration.rounds
+    section, shown = "Schedules", admin_schedules.ScheduleAnswer
+    base, listed = f"{_ONE}/schedule", list[admin_schedules.RoundState]
+    changed, one_round = admin_schedules.ScheduleChangeDoc, admin_schedules.RoundAnswer
+    return [
+        Route("GET", base, schedules.get, section, None, shown, query=ScheduleQuery),
+        Route("PUT", base, schedules.put, section, changed, shown, errors=_ERRORS),
+        Route(
+            "DELETE",
+            base,
+            schedules.delete,
+            section,
+            None,
+            shown,
+            query=ScheduleRemovalQuery,
+            errors=_ERRORS,
+        ),
+        Route("GET", f"{_ONE}/rounds", rounds.listing, section, None, listed, query=RoundsQuery),
+        Route("GET", f"{_ONE}/rounds/<number>", rounds.get, section, None, one_round),
     ]
 
 

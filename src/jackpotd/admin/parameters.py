@@ -3,16 +3,23 @@
 What a change would make of the template is checked here, whole; the owner of the instance keeps it until its win comes.
 """
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from jackpotd.admin.context import AdminContext, operated
 from jackpotd.admin.instance_answers import parameters_answer
 from jackpotd.core.commands import AskChange
+from jackpotd.core.passing import own_schedule
+from jackpotd.core.raffle import schedule_problem
 from jackpotd.core.state import Instance, PendingChange
 from jackpotd.edge.exchange import Incoming, Outgoing, answer
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import admin_instances as wire
 from jackpotd.wire import codec
 from jackpotd.wire.catalog_records import InstanceEntry
-from jackpotd.wire.parameter_changes import split_changes, values_before
+from jackpotd.wire.errors import invalid
+from jackpotd.wire.parameter_changes import raffles_in, split_changes, values_before
 
 _PARAMETERS = codec.decoder(wire.ParametersDoc)
 
@@ -33,7 +40,7 @@ class Parameters:
     async def put(self, request: Incoming) -> Outgoing:
         """Change parameters from the next win on: a pot's own with its win, those of all pots with any win.
 
-        The chance and the hidden value of the running pot never change.
+        The chance and the hidden value of the running pot never change, nor a raffle before the end of its round.
         """
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_PARAMETERS, request)
@@ -58,6 +65,7 @@ class Parameters:
             [pot.id for pot in state.rules.pots],
             [(change.pot, change.changes) for change in state.rare.pending],
         )
+        _require_for_schedule(state, [changes for _, changes in pieces])
         parts = tuple(
             PendingChange(
                 id=self._context.new_id(),
@@ -71,3 +79,10 @@ class Parameters:
         )
         whole = codec.encode(document.changes)
         return AskChange(at_ms=0, parts=parts, before=values_before(in_effect, whole))
+
+
+def _require_for_schedule(state: Instance, pieces: Sequence[bytes]) -> None:
+    """Refuses a raffle that could not have its rounds by the schedule of the instance."""
+    for rules in raffles_in(pieces):
+        if schedule_problem(replace(state.rules, raffle=rules), own_schedule(state)) is not None:
+            raise invalid("$.changes.raffle.duration", "is needed: the schedule has no end")

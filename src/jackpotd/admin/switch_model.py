@@ -40,10 +40,10 @@ class SwitchModel:
         approvals.register("switchmodel", self._switched)
 
     async def switch(self, request: Incoming) -> Outgoing:
-        """Create an instance of another template and move pots, opt-ins, sources and links to it.
+        """Create an instance of another template and move pots, opt-ins, schedules, sources and links to it.
 
         The weights of each source pot add up to 1; a pot that receives starts at 0 in the new template. A repeat of a
-        call that was cut off goes on with it.
+        call that was cut off goes on with it. Raffles are not switched.
         """
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_SWITCH, request)
@@ -89,10 +89,15 @@ class SwitchModel:
         if state.status in _OVER:
             message = f"the jackpot is {state.status}"
             raise RequestRefused(Code.INVALID_STATE, message)
+        _require_plain(state, self._context.clock())
         template = self._template(document)
         rules = compile_document(
             template.document, self._context.catalog.brands_of(template.owner_id)
         )
+        if rules.raffle is not None:
+            raise invalid(
+                "$.template_id", "is the template of a raffle: nothing is switched to one"
+            )
         if rules.currency != state.rules.currency:
             raise invalid("$.template_id", f"has another currency: {rules.currency}")
         parts = _parts(document, state.rules, rules)
@@ -186,6 +191,17 @@ class SwitchModel:
             else instance_answer(self._context.catalog, state),
         )
         return answer(shown, 200 if is_there and known.stage == "Done" else 202)
+
+
+def _require_plain(state: Instance, now_ms: int) -> None:
+    """Refuses what cannot go on as it is: a raffle, and a brand that is kept out for good."""
+    if state.rules.raffle is not None:
+        message = "the jackpot is a raffle: raffles are not switched"
+        raise RequestRefused(Code.INVALID_STATE, message)
+    for each in state.rare.schedules:
+        if each.brand and each.schedule.end_ms is not None and each.schedule.end_ms <= now_ms:
+            message = f"the schedule of {each.brand} is over: set another, or take it away, first"
+            raise RequestRefused(Code.INVALID_STATE, message)
 
 
 def _values(state: Instance) -> dict[str, Raw]:

@@ -2,8 +2,9 @@
 
 The catalog holds the new instance, still Pending, and how far the switch is. The old one is terminated and sends what
 its pots hold; the new one takes it, once; it inherits the opt-ins; sources and links are led to it in one change of the
-catalog; then it is started. Each step may be done again after a crash: money moves once by its id, and everything else
-says how it shall be. While money moves, contributions to either are refused, as to any jackpot that is not Active.
+catalog; then it has the schedules of the old one, and is started. Each step may be done again after a crash: money
+moves once by its id, and everything else says how it shall be. While money moves, contributions to either are refused,
+as to any jackpot that is not Active.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import trio
 from msgspec.structs import replace
 
 from jackpotd.admin.sources import remembering
+from jackpotd.admin.switching_schedules import keep_schedules, started
 from jackpotd.core.commands import ChangeStatus, Inherit, SendTransfers
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Status, Transfer
@@ -186,15 +188,11 @@ class Switcher:
         await self._owner.change(switching.by, change)
 
     async def _start(self, switching: Switching) -> Rejection | None:
-        if switching.starts:
-            state = await self._owners.instance(switching.target)
-            if isinstance(state, Rejection):
-                return state
-            if state.status is Status.PENDING:
-                start = ChangeStatus(0, Status.ACTIVE, switching.reason, switching.by)
-                refused = _refusal(await self._owners.operate(switching.target, start))
-                if refused is not None:
-                    return refused
+        refused = await keep_schedules(self._owners, switching, self._clock())
+        if refused is None and switching.starts:
+            refused = await started(self._owners, switching)
+        if refused is not None:
+            return refused
         await self._owner.change(switching.by, lambda _: [replace(switching, stage="Done")])
         return None
 

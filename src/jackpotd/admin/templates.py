@@ -8,7 +8,9 @@ from msgspec import Raw, Struct
 from jackpotd.admin.approvals import Approvals, Asked
 from jackpotd.admin.context import AdminContext, conflict, not_found
 from jackpotd.admin.instance_answers import instance_answer
+from jackpotd.admin.schedules import require_first_schedule
 from jackpotd.core.rejections import Code, Rejection
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, json_body, page_of, refused_by
 from jackpotd.edge.guard import forbidden, require_reach
@@ -25,6 +27,8 @@ from jackpotd.wire.catalog_records import (
     compile_document,
 )
 from jackpotd.wire.errors import RequestRefused, invalid
+from jackpotd.wire.parts import part_of
+from jackpotd.wire.schedule import compile_schedule
 
 _INSTANTIATE = codec.decoder(wire.InstantiateDoc)
 
@@ -140,11 +144,9 @@ class Templates:
         return answer(_shown(self._context.catalog.templates[at]).document)
 
     async def instantiate(self, request: Incoming) -> Outgoing:
-        """Create an instance from a published template."""
+        """Create an instance from a published template; one whose schedule begins later waits for that."""
         principal = self._context.writer(request, Resource.INSTANCES)
         document = self._context.body(_INSTANTIATE, request)
-        if document.schedule is not None:
-            raise invalid("$.schedule", "asks for a feature that this version does not have")
         self._context.require_owner(principal, document.template_owner_id, "$.template_owner_id")
         self._context.require_owner(principal, document.instance_owner_id, "$.instance_owner_id")
         template = self._context.catalog.templates.get(
@@ -174,18 +176,33 @@ class Templates:
     def _entry(
         self, principal: Principal, document: wire.InstantiateDoc, template: Template
     ) -> InstanceEntry:
+        schedule = None if document.schedule is None else compile_schedule(document.schedule)
+        brands = self._context.catalog.brands_of(template.owner_id)
+        now_ms = self._context.clock()
+        require_first_schedule(compile_document(template.document, brands), schedule, now_ms)
+        status = Status(document.status)
+        if schedule is not None and schedule.start_ms is not None and schedule.start_ms > now_ms:
+            status = Status.PENDING
         return new_entry(
             self._context,
             template,
             name=document.instance_name,
             owner=document.instance_owner_id,
-            status=Status(document.status),
+            status=status,
             by=principal.username,
+            schedule=schedule,
         )
 
 
 def new_entry(
-    context: AdminContext, template: Template, *, name: str, owner: str, status: Status, by: str
+    context: AdminContext,
+    template: Template,
+    *,
+    name: str,
+    owner: str,
+    status: Status,
+    by: str,
+    schedule: Schedule | None = None,
 ) -> InstanceEntry:
     """A new instance of a template, as the catalog has it."""
     brands = context.catalog.brands_of(template.owner_id)
@@ -201,6 +218,7 @@ def new_entry(
         status=status,
         created_ms=context.clock(),
         by=by,
+        schedule=part_of(schedule),
     )
 
 

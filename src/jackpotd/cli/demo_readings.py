@@ -47,8 +47,16 @@ class Pot(Struct, frozen=True):
     wins: Decimal
 
 
+class Raffle(Struct, frozen=True):
+    """What a raffle's round has come to; without a number none runs."""
+
+    round: int | None = None
+    tickets: int = 0
+    entrants: int = 0
+
+
 class Instance(Struct, frozen=True):
-    """An instance as the admin listener shows it."""
+    """An instance as the admin listener shows it; `raffle` only where it is one."""
 
     id: str
     name: str
@@ -56,6 +64,7 @@ class Instance(Struct, frozen=True):
     status: str
     contribution_count: int
     pots: list[Pot]
+    raffle: Raffle | None = None
 
 
 class Commits(Struct, frozen=True):

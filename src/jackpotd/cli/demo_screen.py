@@ -25,7 +25,7 @@ from jackpotd.cli.demo_traffic import CONNECTIONS
 LIVE_INTERVAL_S = 0.4
 PLAIN_INTERVAL_S = 1.0
 RATE_WINDOW_S = 3.0
-WIDE_COLUMNS = 100
+WIDE_COLUMNS = 110
 WINS_LINES_MIN = 1
 FIGURES_LINES = 4
 HEADER_LINES = 2
@@ -98,6 +98,7 @@ def _line(tally: Tally, figures: Figures) -> str:
         f"{figures.commits.mean_records:.1f} records a commit",
         f"{tally.wins:,} wins",
         f"paid {tally.paid:,.2f} {tally.base_currency}",
+        f"{tally.tickets:,} tickets",
     ]
     if tally.problems:
         parts.append(f"{tally.problems:,} problems")
@@ -185,11 +186,12 @@ def _pots_table(instances: list[Instance]) -> Table:
             instance.name if instance.status == "Active" else f"{instance.name} ({instance.status})"
         )
         for index, pot in enumerate(instance.pots):
+            raffle = instance.raffle
             table.add_row(
                 "" if index else name,
                 pot.id,
                 Text(f"{pot.current_value:,.2f} {instance.currency}", style="bold"),
-                f"{pot.hits:,}",
+                f"{pot.hits:,}" if raffle is None else f"{raffle.tickets:,} tickets",
                 f"{pot.wins:,.2f}",
             )
     return table
@@ -218,6 +220,7 @@ def say_summary(tally: Tally, commits: Commits, view: View) -> None:
     _say("opt-ins", f"{tally.opt_ins:,} taken")
     _say("repeats", f"{tally.repeats_sent:,} sent, {tally.repeats_answered:,} answered 204")
     _say("wins", f"{tally.wins:,}, paid {tally.paid:,.2f} {tally.base_currency}")
+    _say("tickets", f"{tally.tickets:,} issued by raffles")
     _say("rate", f"{tally.rate:,.0f}/s for {tally.active_s:,.1f} s over {CONNECTIONS} connections")
     if latencies.count:
         p50, p99 = latencies.quantile_s(0.5), latencies.quantile_s(0.99)
@@ -227,7 +230,16 @@ def say_summary(tally: Tally, commits: Commits, view: View) -> None:
         _say("commits", f"{commits.commits:,}, each {each}")
     for instance in view.instances:
         pots = "  ".join(f"{pot.id} {pot.current_value:,.2f}" for pot in instance.pots)
-        _say("", f"{instance.name}: {pots} {instance.currency}")
+        _say("", f"{instance.name}: {pots} {instance.currency}{_round_of(instance)}")
+
+
+def _round_of(instance: Instance) -> str:
+    raffle = instance.raffle
+    if raffle is None or raffle.round is None:
+        return ""
+    return (
+        f", round {raffle.round:,} with {raffle.tickets:,} tickets of {raffle.entrants:,} players"
+    )
 
 
 def say_where(data_dir: Path) -> None:

@@ -75,6 +75,7 @@ class Tally:
         self.repeats_sent = 0
         self.repeats_answered = 0
         self.links_refused = 0
+        self.tickets = 0
         self.wins = 0
         self.paid = Decimal(0)
         self.latencies = Latencies()

@@ -34,6 +34,7 @@ class _Part(Struct, frozen=True):
     instance_id: str = ""
     win_amount: Decimal = Decimal(0)
     win_pot_id: str | None = None
+    tickets_awarded: int | None = None
     contribution_currency: str = ""
     status_code: int = 200
 
@@ -156,6 +157,7 @@ class Traffic:
     def _take_in(self, call: Call, content: bytes) -> None:
         answer = _ANSWER.decode(content)
         for part in answer if isinstance(answer, list) else [answer]:
+            self.tally.tickets += part.tickets_awarded or 0
             if part.status_code >= 400:
                 self.tally.links_refused += 1
             elif part.win_pot_id is not None:

@@ -1,6 +1,9 @@
 """What other nodes ask this worker about its instances; each answer waits until all that it tells is durable here."""
 
+from collections.abc import Sequence
 from functools import partial
+
+import trio.lowlevel
 
 from jackpotd.cluster.catalog import CatalogCopy
 from jackpotd.cluster.sketches import Sketches
@@ -8,15 +11,19 @@ from jackpotd.core.commands import OptIn
 from jackpotd.core.events import StatusChanged
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.state import UNKNOWN_PLAYER
+from jackpotd.engine import raffle_reads
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.cells import row_of
+from jackpotd.engine.crowd import in_steps
 from jackpotd.engine.messages import MOVED, Taken
 from jackpotd.engine.overlay import PlayerCell, player_row
-from jackpotd.engine.owners import LocalOwners
+from jackpotd.engine.owners import LocalOwners, no_round
+from jackpotd.engine.raffle_reads import EntrantsPage
 from jackpotd.engine.shard import Shard
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import mesh_messages as wire
-from jackpotd.wire import operator_commands, records, rows
+from jackpotd.wire import operator_commands, parts, records, rows
+from jackpotd.wire import raffle_messages as raffle_wire
 
 
 class Answering:
@@ -33,6 +40,10 @@ class Answering:
         mesh.handle_slowly(wire.AskInstances, self._instances)
         mesh.handle_slowly(wire.AskStanding, self._standing)
         mesh.handle_slowly(wire.AskWinners, self._winners)
+        mesh.handle_slowly(raffle_wire.AskEntrants, self._entrants)
+        mesh.handle_slowly(raffle_wire.AskTickets, self._tickets)
+        mesh.handle_slowly(raffle_wire.AskRounds, self._rounds)
+        mesh.handle_slowly(raffle_wire.AskRound, self._round)
         mesh.handle_slowly(wire.AskOperate, self._operate)
         mesh.handle_slowly(wire.GiveBirth, self._birth)
         mesh.handle(wire.AskOptIn, self._opt_in)
@@ -61,7 +72,55 @@ class Answering:
         found = await self._owners.winners(
             message.instance_id, message.pot, message.brand, message.limit
         )
-        return _refused(found) if isinstance(found, Rejection) else wire.Winners(tuple(found))
+        if isinstance(found, Rejection):
+            return _refused(found)
+        return wire.Winners(tuple([rows.encode(row) for row in found]))
+
+    async def _entrants(self, _peer: int, message: raffle_wire.AskEntrants) -> wire.Message:
+        page = EntrantsPage(
+            message.brands, message.by, message.descending, message.skip, message.limit
+        )
+        found = await raffle_reads.entrants(self._shard, message.instance_id, page)
+        if isinstance(found, Rejection):
+            return _refused(found)
+        instance = self._row(message.instance_id)  # of the same moment
+        if found is None or not instance:
+            return _refused(MOVED)
+        await self._shard.durable()
+        entrants = [(brand, name, parts.part_of(held)) for brand, name, held in found[1]]
+        return raffle_wire.Entrants(instance, tuple(entrants))
+
+    async def _tickets(self, _peer: int, message: raffle_wire.AskTickets) -> wire.Message:
+        found, missing = await self._owners.held_tickets_of(
+            message.instance_ids, message.brand, message.player_id
+        )
+        held = [
+            (each.instance_id, each.starts_ms, each.ends_ms, parts.part_of(each.tickets))
+            for each in found
+        ]
+        return raffle_wire.HeldTickets(tuple(held), tuple(missing))
+
+    async def _rounds(self, _peer: int, message: raffle_wire.AskRounds) -> wire.Message:
+        if not self._owners.has(message.instance_id):
+            return _refused(MOVED)
+        found = await self._owners.rounds(message.instance_id, message.limit, message.before)
+        if isinstance(found, Rejection):
+            return _refused(found)
+        return raffle_wire.ResolvedRounds(tuple([rows.encode(row) for row in found]))
+
+    async def _round(self, _peer: int, message: raffle_wire.AskRound) -> wire.Message:
+        instance_id = message.instance_id
+        found = await raffle_reads.resolved_round(self._shard, instance_id, message.number)
+        instance = self._row(instance_id)
+        await self._shard.durable()
+        if not instance:
+            return _refused(MOVED)
+        if found is None:
+            return _refused(no_round(instance_id, message.number))
+        row, winners, unpaid = found
+        return raffle_wire.ResolvedRound(
+            instance, rows.encode(row), await _encoded(winners), await _encoded(unpaid)
+        )
 
     async def _operate(self, _peer: int, message: wire.AskOperate) -> wire.Message:
         """What a person's command did, once every worker has heard of the status that the instance has now."""
@@ -97,6 +156,15 @@ class Answering:
             rates=message.rates,
         )
         self._owners.opt_in(message.instance_id, command, partial(_tell, asked))
+
+
+async def _encoded(found: Sequence[rows.Row]) -> tuple[bytes, ...]:
+    """Rows for the mesh; a round may have thousands of them."""
+    encoded: list[bytes] = []
+    for step in in_steps(found):
+        encoded += [rows.encode(row) for row in step]
+        await trio.lowlevel.checkpoint()
+    return tuple(encoded)
 
 
 def _tell(asked: Asked, outcome: Taken | Rejection | None) -> None:

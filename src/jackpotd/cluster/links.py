@@ -250,6 +250,7 @@ class RemoteLinks:
 
         A link that was sent twice may still be in a mailbox, in front of the message that says it is settled: actors
         with mail run in the next turn of the event loop, so two turns later each copy has met the answer of the first.
+        But for those that stand still meanwhile, which forget with what is settled later.
         """
         while True:
             await self._forget_asked.wait()
@@ -262,7 +263,8 @@ class RemoteLinks:
 
     def _forget(self, worker: int, causes: tuple[int, ...], below: int) -> None:
         if len(self._fold.received):
-            forgotten = self._fold.forgotten(worker, causes, below)
+            busy = self._shard.catching_up()
+            forgotten = self._fold.forgotten(worker, causes, below, busy)
             self._journal.stage(records.encode(forgotten))
             self._fold.forget(forgotten)
 

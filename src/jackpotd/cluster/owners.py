@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import trio
+
 from jackpotd.cluster.answers import LOST, NOT_THERE, refusal_of
 from jackpotd.cluster.contributions import ask_opt_in
 from jackpotd.core.commands import OperatorCommand, OptIn
@@ -13,14 +15,19 @@ from jackpotd.engine.messages import Operated, OptInAnswer
 from jackpotd.engine.overlay import player_cell
 from jackpotd.engine.owners import LocalOwners, not_found
 from jackpotd.engine.places import Definitions
+from jackpotd.engine.raffle_reads import Entrant, EntrantsPage, HeldTickets
 from jackpotd.mesh.link import Unreached
 from jackpotd.mesh.mesh import Mesh
 from jackpotd.wire import mesh_messages as wire
-from jackpotd.wire import operator_commands, records, rows
+from jackpotd.wire import operator_commands, parts, records, rows
+from jackpotd.wire import raffle_messages as raffle_wire
 from jackpotd.wire.catalog_records import InstanceEntry
-from jackpotd.wire.rows import WinnerRow
+from jackpotd.wire.rows import CreditRow, RoundRow, WinnerRow
 
 INSTANCES_PER_QUESTION_MAX = 256
+LOOKS_MAX = 2
+Held = tuple[list[HeldTickets], list[str]]
+"""What a player has in some raffles, and which of these are not where they were asked for."""
 UNCERTAIN = Rejection(
     Code.OVERLOADED,
     "the connection to the worker of this jackpot broke: look at the jackpot before asking again",
@@ -128,7 +135,112 @@ class RemoteOwners:
             return answer
         if not isinstance(answer, wire.Winners):
             raise TypeError(f"{type(answer).__name__} are no winners")
-        return list(answer.rows)
+        return [rows.decode(data) for data in answer.rows]
+
+    async def entrants(
+        self, instance_id: str, page: EntrantsPage
+    ) -> tuple[Instance, list[Entrant]] | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.entrants(instance_id, page)
+        answer = await self._ask(
+            instance_id,
+            raffle_wire.AskEntrants(
+                instance_id, page.brands, page.by, page.descending, page.skip, page.limit
+            ),
+        )
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, raffle_wire.Entrants):
+            raise TypeError(f"{type(answer).__name__} are no entrants")
+        found = [(brand, name, parts.core_of(held)) for brand, name, held in answer.entrants]
+        return self._instance(instance_id, answer.instance), found
+
+    async def held_tickets(self, brand: str, player_id: str) -> list[HeldTickets] | Rejection:
+        """One question to each worker that has raffles of the brand, all at once."""
+        raffles = [
+            entry.instance_id
+            for entry in self._catalog.instances.values()
+            if entry.schedule is not None and brand in entry.brands
+            if self._definitions.of(entry.instance_id).rules.raffle is not None
+        ]
+        found: dict[str, HeldTickets] = {}
+        missing = raffles
+        for _ in range(LOOKS_MAX):  # one that moves meanwhile is asked for again
+            answers = await self._held_tickets(missing, brand, player_id)
+            missing = []
+            for answer in answers:
+                if isinstance(answer, Rejection):
+                    return answer
+                found |= {held.instance_id: held for held in answer[0]}
+                missing += answer[1]
+            if not missing:
+                break
+        # Whatever is nowhere has not been born yet.
+        return [found[name] for name in raffles if name in found]
+
+    async def _held_tickets(
+        self, raffles: list[str], brand: str, player_id: str
+    ) -> list[Held | Rejection]:
+        by_node: dict[int, list[str]] = {}
+        for instance_id in raffles:
+            by_node.setdefault(self._where(instance_id), []).append(instance_id)
+        answers: list[Held | Rejection] = []
+
+        async def ask(node: int, names: list[str]) -> None:
+            answers.append(await self._held_at(node, names, brand, player_id))
+
+        async with trio.open_nursery() as nursery:
+            for node, names in by_node.items():
+                nursery.start_soon(ask, node, names)
+        return answers
+
+    async def _held_at(
+        self, node: int, raffles: list[str], brand: str, player_id: str
+    ) -> Held | Rejection:
+        if node == self._mesh.node and self._here is not None:
+            return await self._here.held_tickets_of(raffles, brand, player_id)
+        message = raffle_wire.AskTickets(tuple(raffles), brand, player_id)
+        answer = await self._mesh.question(node, message)
+        if not isinstance(answer, raffle_wire.HeldTickets):
+            return refusal_of(answer)
+        held = [
+            HeldTickets(name, starts_ms, ends_ms, parts.core_of(tickets))
+            for name, starts_ms, ends_ms, tickets in answer.held
+        ]
+        return held, list(answer.missing)
+
+    async def rounds(
+        self, instance_id: str, limit: int, before: int | None
+    ) -> list[RoundRow] | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.rounds(instance_id, limit, before)
+        message = raffle_wire.AskRounds(instance_id, limit, before)
+        answer = await self._ask(instance_id, message)
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, raffle_wire.ResolvedRounds):
+            raise TypeError(f"{type(answer).__name__} are no rounds")
+        return [rows.decode(data) for data in answer.rows]
+
+    async def round(
+        self, instance_id: str, number: int
+    ) -> tuple[Instance, RoundRow, list[WinnerRow], list[CreditRow]] | Rejection:
+        local = self._local(instance_id)
+        if local is not None:
+            return await local.round(instance_id, number)
+        answer = await self._ask(instance_id, raffle_wire.AskRound(instance_id, number))
+        if isinstance(answer, Rejection):
+            return answer
+        if not isinstance(answer, raffle_wire.ResolvedRound):
+            raise TypeError(f"{type(answer).__name__} is no round")
+        return (
+            self._instance(instance_id, answer.instance),
+            rows.decode(answer.row),
+            [rows.decode(data) for data in answer.winners],
+            [rows.decode(data) for data in answer.credits],
+        )
 
     async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         local = self._local(instance_id)

@@ -85,6 +85,7 @@ class WorkerNode:
         shard.propagation.away = self._links
         shard.told_of_start = self._started
         shard.told_of_removal = self._removed
+        shard.told_of_status = self._sketches.announce
         self.redispatch = Parked(mesh, self._links, self.where)
 
     def where(self, instance_id: str) -> int:

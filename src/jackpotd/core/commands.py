@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from jackpotd.core.fairness import PotStream
 from jackpotd.core.rules import Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import Contributor, LastSeen, PendingChange, Status, Transfer
 
 Streams = tuple[PotStream | None, ...]
@@ -66,8 +67,11 @@ class Contribute(Struct, frozen=True, gc=False):
     crowd: Crowd | None = None
 
 
-class EndWindows(Struct, frozen=True):
-    """Time has passed: windows that are over end, and their fallbacks are drawn; `round_ids`, one for each pot."""
+class PassTime(Struct, frozen=True):
+    """Time has passed: the schedule may begin or be over, and windows that are over end with their fallbacks drawn.
+
+    `round_ids`, one for each pot.
+    """
 
     at_ms: int
     round_ids: tuple[str, ...]
@@ -172,6 +176,16 @@ class Inherit(Struct, frozen=True):
     from_instance: str
 
 
+class SetSchedule(Struct, frozen=True):
+    """A person gives a brand a schedule of its own, or (empty) the instance; None takes it away."""
+
+    at_ms: int
+    brand: str
+    schedule: Schedule | None
+    by: str
+    reason: str
+
+
 class OptIn(Struct, frozen=True, gc=False):
     """A player's wish to take part or not, with the contribution that they prefer, if any."""
 
@@ -204,6 +218,7 @@ OperatorCommand = (
     | TakeTransfer
     | FinishTransfer
     | Inherit
+    | SetSchedule
     | ChangeStatus
 )
 """What is asked of an instance beside play; `decide` takes each of them."""

@@ -2,12 +2,12 @@
 
 Order of a contribution: is the instance open to it, may this player contribute, how much is it, do its draws tip a pot,
 what do the tipped pots pay. The contribution grows the pots first, then the tipping points are tested (contract §3).
-What operators ask stands in `operating`, what time does in `windows`.
+What operators ask stands in `operating`, what time does in `passing`, a raffle's rounds in `raffle`.
 """
 
-from jackpotd.core import eligibility, money, rejections, split, tipping, winning
+from jackpotd.core import eligibility, money, passing, raffle, rejections, split, tipping, winning
 from jackpotd.core.commands import Contribute, OptIn
-from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged, PotWon, TipHeld
+from jackpotd.core.events import Contributed, InstanceEvent, Issued, OptInChanged, PotWon, TipHeld
 from jackpotd.core.evolve import evolve, grown
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import WHOLE, Fixed, Percentage, Rules, ValueRange, Variable
@@ -36,6 +36,12 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
     operator_part = money.divide_half_even(worth * share, WHOLE) if share else 0
     if operator_part != worth and not command.can_debit:
         return rejections.wallet_not_configured(bet.brand)
+    issued: Issued | None = None
+    if rules.raffle is not None:
+        bought = raffle.issue(state, player, command, worth)
+        if isinstance(bought, Rejection):
+            return bought
+        issued = bought
     attempts, tipped, came = tipping.test(state, command, worth)
     cycles = tuple([pot.cycle for pot in state.pots])
     contributed = Contributed(
@@ -57,6 +63,7 @@ def contribute(state: Instance, player: Player, command: Contribute) -> Events |
         tipping.attendance(state, player, command, worth, cycles)
         if rules.has_attendance and (worth or share == WHOLE)
         else None,
+        issued,
     )
     if not tipped and not came:
         return [contributed]
@@ -108,6 +115,8 @@ def _contribution_refusal(state: Instance, player: Player, command: Contribute) 
     )
     if refused is not None:
         return refused
+    if state.rare.schedules and passing.is_closed(state, bet.brand, command.at_ms):
+        return rejections.OUTSIDE_SCHEDULE
     if rules.opt_in_required and not player.opted_in:
         return rejections.PLAYER_NOT_OPTED_IN
     for currency in (bet.currency, rules.currency):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from jackpotd.core.rules import CommunityKind, Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import Contributor, Seal, Status, Transfer
 
 
@@ -24,6 +25,19 @@ class Attendance(Struct, frozen=True):
     lifetime: int
     in_cycles: tuple[int, ...]
     lots: tuple[tuple[int, int, int], ...] = ()
+
+
+class Issued(Struct, frozen=True, gc=False):
+    """What a contribution bought in a round of a raffle: `awarded` tickets for `counted` units of the ticket's metric.
+
+    `accumulated` is what the player has towards the next ticket after it.
+    """
+
+    round: int
+    entrant: int
+    counted: int
+    awarded: int
+    accumulated: int
 
 
 class Contributed(Struct, frozen=True, gc=False):
@@ -49,6 +63,7 @@ class Contributed(Struct, frozen=True, gc=False):
     player_rate: int
     jackpot_rate: int
     attendance: Attendance | None = None
+    issued: Issued | None = None
 
 
 class Tip(StrEnum):
@@ -164,7 +179,7 @@ class Triggered(Struct, frozen=True):
 class HeldWinDecided(Struct, frozen=True):
     """A withheld win was released to its winner, or rejected: its money went back to the pots.
 
-    An `id` is kept among those `taken`, so that it is not done again.
+    An `id` is kept among those `taken`, so that it is not done again. `raffle_round` as in `HeldWin`.
     """
 
     at_ms: int
@@ -175,6 +190,7 @@ class HeldWinDecided(Struct, frozen=True):
     by: str
     reason: str
     id: str = ""
+    raffle_round: int = 0
 
 
 class Boosted(Struct, frozen=True):
@@ -258,6 +274,73 @@ class Inherited(Struct, frozen=True):
     from_instance: str
 
 
+class ScheduleChanged(Struct, frozen=True):
+    """A brand's schedule, or (empty) the instance's own, is another one from now on, or (None) there is none."""
+
+    at_ms: int
+    brand: str
+    schedule: Schedule | None
+    by: str
+    reason: str
+
+
+class RoundOpened(Struct, frozen=True):
+    """A raffle's next round is set: it takes tickets, when the schedule is open."""
+
+    at_ms: int
+    number: int
+    starts_ms: int
+    ends_ms: int
+
+
+class RoundsMissed(Struct, frozen=True):
+    """Rounds went by while nobody served, the last until `until_ms`; there was nothing in them."""
+
+    at_ms: int
+    count: int
+    until_ms: int
+
+
+class Prize(Struct, frozen=True):
+    """A prize of a tier that was drawn, worth `value` in the jackpot's currency, of which `paid` left the pot.
+
+    `draw` is the place of the ticket that won, among `among` that were left.
+    """
+
+    tier: int
+    winner: Contributor
+    round_id: str
+    entrant: int
+    draw: int
+    among: int
+    value: int
+    win: int
+    paid: int
+    is_withheld: bool = False
+
+
+class RoundResolved(Struct, frozen=True):
+    """A round of a raffle is over, and its prizes are drawn.
+
+    `pot` is what the pot held then. `shortfall` is what the operator added for the prizes; the rest is what the pot was
+    topped up with for the next round.
+    """
+
+    at_ms: int
+    number: int
+    starts_ms: int
+    ends_ms: int
+    tickets: int
+    entrants: int
+    counted: int
+    pot: int
+    prizes: tuple[Prize, ...]
+    shortfall: int
+    from_reserve: int
+    from_boost: int
+    deficit: int
+
+
 class StatusChanged(Struct, frozen=True, gc=False):
     """The instance was started, paused, resumed, terminated, or it ended."""
 
@@ -296,6 +379,10 @@ InstanceEvent = (
     | TransferDone
     | TransferTaken
     | Inherited
+    | ScheduleChanged
+    | RoundOpened
+    | RoundsMissed
+    | RoundResolved
     | StatusChanged
     | OptInChanged
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from jackpotd.core import evolve_rare, split
+from jackpotd.core import evolve_raffle, evolve_rare, split
 from jackpotd.core.boards import placed
 from jackpotd.core.events import (
     Attendance,
@@ -22,7 +22,9 @@ from jackpotd.core.events import (
     PotWon,
 )
 from jackpotd.core.rules import FundStrategy, PotRules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import (
+    BoundSchedule,
     Contributor,
     Definition,
     HeldWin,
@@ -40,7 +42,7 @@ from jackpotd.core.state import (
 from jackpotd.core.window_calendar import first_windows
 
 
-def create(definition: Definition, status: Status) -> Instance:
+def create(definition: Definition, status: Status, schedule: Schedule | None = None) -> Instance:
     """A new instance: every pot at its initial seed, which the operator put in; not sealed yet."""
     rules = definition.rules
     pots = tuple(
@@ -62,15 +64,16 @@ def create(definition: Definition, status: Status) -> Instance:
         deficit=0,
         house=0,
         payouts=0,
-        rare=first_rare(rules.pots, definition.created_ms),
+        rare=first_rare(rules.pots, definition.created_ms, schedule),
     )
 
 
-def first_rare(pots: tuple[PotRules, ...], at_ms: int) -> Rare:
+def first_rare(pots: tuple[PotRules, ...], at_ms: int, schedule: Schedule | None = None) -> Rare:
     """What is rare about an instance of which nothing is known yet."""
     return Rare(
         seals=tuple(None for _ in pots),
         pots=tuple(RarePot(windows=first_windows(pot, at_ms)) for pot in pots),
+        schedules=() if schedule is None else (BoundSchedule("", schedule),),
     )
 
 
@@ -90,6 +93,8 @@ def _contributed(state: Instance, event: Contributed) -> Instance:
     rare = state.rare
     if event.attendance is not None:
         rare = _attended(state, event, event.attendance)
+    if event.issued is not None:
+        rare = evolve_raffle.with_tickets(rare, event.issued)
     # Positional: this runs for every contribution, and names cost.
     return Instance(
         state.definition,
@@ -277,6 +282,10 @@ def _player_contributed(player: Player, event: Contributed) -> Player:
             event.player_rate,
             event.jackpot_rate,
         )
+    tickets = player.tickets
+    if event.issued is not None:
+        last = LastSeen(0, event.at_ms, event.currency, event.player_rate, event.jackpot_rate)
+        tickets = evolve_raffle.tickets_after(tickets, event.issued)
     return Player(
         player.opted_in,
         player.preferences,
@@ -285,6 +294,7 @@ def _player_contributed(player: Player, event: Contributed) -> Player:
         _counted(player, event.cycles, event.worth),
         event.at_ms,
         last,
+        tickets,
     )
 
 
@@ -326,6 +336,7 @@ _INSTANCE: dict[type, Callable[[Instance, Any], Instance]] = {
     PotClosed: _pot_closed,
     OptInChanged: _unmoved,
     **evolve_rare.HANDLERS,
+    **evolve_raffle.HANDLERS,
 }
 _PLAYER: dict[type, Callable[[Player, Any], Player]] = {
     Contributed: _player_contributed,

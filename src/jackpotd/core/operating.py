@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from jackpotd.core import rejections, split, winning
+from jackpotd.core import raffle, rejections, split, winning
 from jackpotd.core.commands import (
     Adjust,
     AskChange,
@@ -20,6 +20,7 @@ from jackpotd.core.commands import (
     Inherit,
     OperatorCommand,
     SendTransfers,
+    SetSchedule,
     TakeTransfer,
     Trigger,
 )
@@ -30,6 +31,7 @@ from jackpotd.core.events import (
     HeldWinDecided,
     Inherited,
     InstanceEvent,
+    ScheduleChanged,
     StatusChanged,
     Tip,
     TransferDone,
@@ -176,6 +178,7 @@ def _decide_held_win(state: Instance, command: DecideHeldWin) -> Events | Reject
             command.by,
             command.reason,
             command.id,
+            held[0].raffle_round,
         )
     ]
 
@@ -281,6 +284,25 @@ def _inherit(state: Instance, command: Inherit) -> Events | Rejection:
     return [Inherited(command.at_ms, command.from_instance)]
 
 
+def _set_schedule(state: Instance, command: SetSchedule) -> Events | Rejection:
+    """A raffle's running round ends when the new schedule says so; what is over already is no schedule to set."""
+    if state.status in (Status.TERMINATED, Status.ENDED):
+        return _conflict(f"the jackpot is {state.status}")
+    if command.brand and command.brand not in state.rules.allowed_brands:
+        return rejections.unsupported_brand(command.brand)
+    new = command.schedule
+    lacking = None if command.brand else raffle.schedule_problem(state.rules, new)
+    if lacking is not None:
+        return lacking
+    if new is not None and new.end_ms is not None and new.end_ms <= command.at_ms:
+        return Rejection(Code.INVALID_REQUEST, "$.schedule.timestamp_end has passed already")
+    is_first = not command.brand and not state.rare.rounds
+    if new is not None and is_first and raffle.begins_too_long_ago(state.rules, new, command.at_ms):
+        return Rejection(Code.INVALID_REQUEST, f"$.schedule.timestamp_start {raffle.TOO_LONG_AGO}")
+    changed = ScheduleChanged(command.at_ms, command.brand, new, command.by, command.reason)
+    return [changed]
+
+
 _HANDLERS: dict[type, Callable[[Instance, Any], Events | Rejection]] = {
     ChangeStatus: _change_status,
     Boost: _boost,
@@ -292,4 +314,5 @@ _HANDLERS: dict[type, Callable[[Instance, Any], Events | Rejection]] = {
     TakeTransfer: _take_transfer,
     FinishTransfer: _finish_transfer,
     Inherit: _inherit,
+    SetSchedule: _set_schedule,
 }

@@ -2,7 +2,7 @@
 
 A template with a problem is refused with the JSON path of the field to mend, so the rest of the core may rely on all of
 it. All problems are found at once: a person mends a template in one go. What the tipping points and the community of a
-pot need stands in `pot_problems`.
+pot need stands in `pot_problems`, what a raffle does in `raffle_problems`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,6 +15,7 @@ from jackpotd.core.pot_problems import (
     community_problems,
     tipping_problems,
 )
+from jackpotd.core.raffle_problems import raffle_problems
 from jackpotd.core.rules import (
     POTS_MAX,
     WHOLE,
@@ -44,7 +45,7 @@ def problems(rules: Rules, written: Sequence[Sequence[str]] | None = None) -> li
     contributions = Contributions.of(rules)
     found = [*_share_problems(rules), *_contribution_problems(rules, contributions)]
     found += _audience_problems(rules)
-    if not 1 <= len(rules.pots) <= POTS_MAX:
+    if rules.raffle is None and not 1 <= len(rules.pots) <= POTS_MAX:
         found.append(Problem("$.pots", f"needs 1 to {POTS_MAX} pots"))
     seen: set[str] = set()
     for index, pot in enumerate(rules.pots):
@@ -56,9 +57,10 @@ def problems(rules: Rules, written: Sequence[Sequence[str]] | None = None) -> li
         seen.add(pot.id)
         kinds = None if written is None else written[index]
         found += _pot_problems(path, pot)
-        found += tipping_problems(path, pot, kinds, contributions)
-        found += community_problems(f"{path}.community_payout", pot)
-    return found
+        if rules.raffle is None:
+            found += tipping_problems(path, pot, kinds, contributions)
+            found += community_problems(f"{path}.community_payout", pot)
+    return [*found, *raffle_problems(rules)]
 
 
 def _share_problems(rules: Rules) -> Iterator[Problem]:

@@ -17,6 +17,9 @@ TIPPING_POINTS_MAX = 8
 HIT_RATE_MAX = 10**15
 COMMUNITY_STRATEGIES_MAX = 8
 COMMUNITY_WINNERS_MAX = 100
+RAFFLE_PRIZES_MAX = 5_000
+RAFFLE_HELD_PRIZES_MAX = 500
+TICKET_COST_MIN = SCALE // 10_000
 
 
 class WinSelector(StrEnum):
@@ -160,6 +163,35 @@ class PotRules(Struct, frozen=True):
         )
 
 
+class TicketMetric(StrEnum):
+    """What a raffle's ticket is bought with."""
+
+    BASE_WAGER = "BaseWager"
+    CONTRIBUTION = "Contribution"
+
+
+class PrizeTier(Struct, frozen=True):
+    """So many prizes of an amount, or each of a share of what the pot holds when the round ends."""
+
+    count: int
+    amount: int | None = None
+    share: int | None = None
+
+
+class RaffleRules(Struct, frozen=True):
+    """A raffle: rounds of `duration_ms` (None: as long as the schedule), and tickets for `cost` units of a metric.
+
+    `accumulates`: what a ticket is not bought with yet counts towards the next one, within the round.
+    """
+
+    duration_ms: int | None
+    cost: int
+    metric: TicketMetric
+    accumulates: bool
+    prizes: tuple[PrizeTier, ...]
+    one_prize_per_player: bool
+
+
 class Rules(Struct, frozen=True):
     """Everything that decides a contribution to one instance."""
 
@@ -177,6 +209,7 @@ class Rules(Struct, frozen=True):
     win_selector: WinSelector
     pots: tuple[PotRules, ...]
     withhold_above: int | None = None
+    raffle: RaffleRules | None = None
     # Derived, because they are asked for every contribution.
     has_community: bool = False
     has_times: bool = False

@@ -8,6 +8,7 @@ from jackpotd.core.events import (
     InstanceEvent,
     PotClosed,
     PotWon,
+    RoundResolved,
     StatusChanged,
     TransferTaken,
 )
@@ -17,8 +18,9 @@ from jackpotd.core.state import Instance, Status
 def unsealed(state: Instance, events: Sequence[InstanceEvent]) -> list[int]:
     """Pots whose seal has served, in the state after these events: each is revealed, and sealed again if it goes on.
 
-    A pot that was won begins a new cycle. One with a hidden value that other money than contributions has reached draws
-    it anew, above what it holds, because no such money may win it (R-CHG-1). An instance that is over seals nothing.
+    A pot that was won begins a new cycle, as a raffle's does with each round. One with a hidden value that other money
+    than contributions has reached draws it anew, above what it holds, because no such money may win it (R-CHG-1). An
+    instance that is over seals nothing.
     """
     touched: set[int] = set()
     moved: set[int] = set()
@@ -26,11 +28,13 @@ def unsealed(state: Instance, events: Sequence[InstanceEvent]) -> list[int]:
         match event:
             case PotWon():
                 touched.add(event.pot)
+            case RoundResolved():
+                touched.add(0)
             case PotClosed() | HeldWinDecided():
                 moved.update(at for at, units in enumerate(event.to_values) if units > 0)
             case Adjusted() | TransferTaken():
                 moved.add(event.pot)
-            case StatusChanged(status=Status.TERMINATED):
+            case StatusChanged(status=Status.TERMINATED | Status.ENDED):
                 touched.update(at for at, seal in enumerate(state.rare.seals) if seal is not None)
             case _:
                 pass

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from jackpotd.core.rules import Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.split import Allocation
 
 
@@ -22,7 +23,8 @@ class Status(StrEnum):
     ENDED = "Ended"
 
 
-# Transitions that a person may ask for. `Ended` is reached by rule alone: when the last limited pot is used up.
+# Transitions that a person may ask for. `Ended` is reached by rule alone: when the last limited pot is used up, or a
+# raffle has resolved its last round.
 STATUS_CHANGES: dict[Status, frozenset[Status]] = {
     Status.PENDING: frozenset({Status.ACTIVE, Status.TERMINATED}),
     Status.ACTIVE: frozenset({Status.PAUSED, Status.TERMINATED}),
@@ -107,7 +109,10 @@ class Leader(Struct, frozen=True):
 
 
 class HeldWin(Struct, frozen=True):
-    """A win that is withheld: its money has left the pot and waits for a person."""
+    """A win that is withheld: its money has left the pot and waits for a person.
+
+    `raffle_round` is the round that drew it, 0 where no raffle did.
+    """
 
     round_id: str
     pot: int
@@ -115,6 +120,7 @@ class HeldWin(Struct, frozen=True):
     winner: Contributor
     win: int
     paid: int
+    raffle_round: int = 0
 
 
 class RarePot(Struct, frozen=True):
@@ -154,6 +160,27 @@ class Transfer(Struct, frozen=True):
     boost: int
 
 
+class BoundSchedule(Struct, frozen=True):
+    """A schedule of one brand's contributions; that of no brand is the instance's own."""
+
+    brand: str
+    schedule: Schedule
+
+
+class Round(Struct, frozen=True):
+    """The running round of a raffle, which may lie ahead.
+
+    `tickets` were issued in it so far, to `entrants` players who bought them, or a part of one, with `counted` units.
+    """
+
+    number: int
+    starts_ms: int
+    ends_ms: int
+    tickets: int = 0
+    entrants: int = 0
+    counted: int = 0
+
+
 class Rare(Struct, frozen=True):
     """What few contributions change about an instance.
 
@@ -161,7 +188,8 @@ class Rare(Struct, frozen=True):
     `net` is what all of these accounts, boosts and undistributed money hold together. `lifetime` is the board of all
     times. `document` is the template as parameters have changed it; empty while it is as it was born. `taken` are ids
     of what is done once: transfers sent and received, triggers, corrections that came with an id. `inherits` is the
-    instance whose opt-ins count here until they have been copied.
+    instance whose opt-ins count here until they have been copied. Of a raffle, `rounds` are over, `missed` of them
+    while nobody served, and the last of them ended at `round_end_ms`.
     """
 
     seals: tuple[Seal | None, ...]
@@ -177,6 +205,11 @@ class Rare(Struct, frozen=True):
     pending: tuple[PendingChange, ...] = ()
     document: bytes = b""
     inherits: str = ""
+    schedules: tuple[BoundSchedule, ...] = ()
+    round: Round | None = None
+    rounds: int = 0
+    missed: int = 0
+    round_end_ms: int = 0
 
 
 class Instance(Struct, frozen=True, gc=False):
@@ -216,7 +249,10 @@ class PotCount(Struct, frozen=True, gc=False):
 
 
 class LastSeen(Struct, frozen=True, gc=False):
-    """A player's last contribution: its number among all of the instance, when, and how the player can be paid."""
+    """A player's last contribution: its number among all of the instance, when, and how the player can be paid.
+
+    The number is 0 in raffles, where nobody asks for it.
+    """
 
     number: int
     at_ms: int
@@ -225,11 +261,23 @@ class LastSeen(Struct, frozen=True, gc=False):
     jackpot_rate: int
 
 
+class Tickets(Struct, frozen=True, gc=False):
+    """What a player has in a round of a raffle: tickets, and a part of the next one in the jackpot's currency.
+
+    `entrant` numbers those who take part in the round, from 0.
+    """
+
+    round: int
+    entrant: int
+    count: int
+    accumulated: int
+
+
 class Player(Struct, frozen=True, gc=False):
     """A player's standing with one instance; `value` is in the jackpot's currency.
 
     `preferences` holds the chosen contribution for each currency, the latest choice last. `last` is kept only where a
-    community is paid.
+    community is paid, or tickets are issued.
     """
 
     opted_in: bool
@@ -239,6 +287,7 @@ class Player(Struct, frozen=True, gc=False):
     pots: tuple[PotCount, ...]
     updated_ms: int
     last: LastSeen | None = None
+    tickets: Tickets | None = None
 
 
 UNKNOWN_PLAYER = Player(opted_in=False, preferences=(), count=0, value=0, pots=(), updated_ms=0)

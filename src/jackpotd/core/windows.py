@@ -9,7 +9,7 @@ is the same as one draw at the end and needs no list.
 from collections.abc import Iterator
 
 from jackpotd.core import winning
-from jackpotd.core.commands import EndWindows
+from jackpotd.core.commands import PassTime
 from jackpotd.core.events import InstanceEvent, PotWon, Tip, TipHeld, WindowEnded
 from jackpotd.core.evolve import evolve
 from jackpotd.core.fairness import PotStream
@@ -61,7 +61,7 @@ def _draws(point: HiddenTime) -> bool:
     return point.fallback is Fallback.DRAW_AMONG_CONTRIBUTORS
 
 
-def end(state: Instance, command: EndWindows) -> list[InstanceEvent]:
+def end(state: Instance, command: PassTime) -> list[InstanceEvent]:
     """Ends the windows that are over, with their draws. While the instance is not active, none does (R-FLT-1)."""
     events: list[InstanceEvent] = []
     if state.status is not Status.ACTIVE:
@@ -85,7 +85,7 @@ def end(state: Instance, command: EndWindows) -> list[InstanceEvent]:
 
 
 def _fallback(
-    state: Instance, command: EndWindows, pot: int, at: int, point: HiddenTime
+    state: Instance, command: PassTime, pot: int, at: int, point: HiddenTime
 ) -> list[InstanceEvent]:
     """What the candidate is paid; who cannot be paid leaves the pot due."""
     rare = state.rare.pots[pot]

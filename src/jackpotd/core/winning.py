@@ -110,6 +110,22 @@ def _reseed(rules: PotRules, pot: Pot, kept: int, boost: int) -> tuple[int, int,
     return from_reserve, from_boost, missing - from_boost
 
 
+def topping_up(rules: PotRules, pot: Pot, kept: int, boost: int) -> tuple[int, int, int]:
+    """What reserve, boost and operator add to a raffle's pot that has kept so much, for its next round.
+
+    It is filled up to the reset value; a whole reserve goes in even beyond.
+    """
+    lacking = max(0, rules.min_reseed - kept)
+    wanted = lacking
+    if rules.reseed_strategy is ReseedStrategy.WHOLE_RESERVE:
+        end = lift_max(rules)
+        wanted = max(wanted, pot.reserve if end is None else min(pot.reserve, end - kept))
+    from_reserve = min(pot.reserve, wanted)
+    missing = max(0, lacking - from_reserve)
+    from_boost = min(boost, missing)
+    return from_reserve, from_boost, missing - from_boost
+
+
 def _closed(state: Instance, index: int) -> list[InstanceEvent]:
     """A used-up pot hands what it holds to the open ones; without an open pot the instance ends and keeps it."""
     at_ms = state.updated_ms

@@ -1,13 +1,14 @@
 """One owner for each instance: a task that decides and evolves in memory and hands records to the journal.
 
-Between two waits it drains its mailbox without yielding. It never waits for network or disk: whoever asked is
-answered by the journal's call-back, after the commit that covers the record. Links are messages to peer actors.
+Between two waits it drains its mailbox, without yielding but for what is due first: the draw of a raffle's round, and
+the players of a community, are looked up in steps, while others go on. It never waits for the network or for a commit:
+whoever asked is answered by the journal's call-back, after the commit that covers the record. Links are messages to
+peer actors.
 
 An exception before anything was staged fences this one instance (R-FLT-2): it refuses everything until a person
 looks and restarts; so does an event that would put its ledger off. A ledger that is off stops the worker.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -35,6 +36,7 @@ from jackpotd.engine.messages import (
     Taken,
 )
 from jackpotd.engine.ports import Clock, Entropy, Journal, Vault
+from jackpotd.engine.ticket_book import TicketBook
 from jackpotd.wire import records
 
 INHERITS = Rejection(Code.INVALID_STATE, "opt-ins of another jackpot are still being copied here")
@@ -84,6 +86,8 @@ class Actor:
         alarms: Alarm,
         propagation: Propagation,
         mailbox_length_max: int,
+        one_draw_at_a_time: trio.Lock,
+        told_of_status: Callable[[str], None] = lambda _instance_id: None,
     ) -> None:
         self.cell = cell
         self.mailbox: Mailbox[Message] = Mailbox(mailbox_length_max)
@@ -92,11 +96,15 @@ class Actor:
         self._decider = Decider(cell, fold=fold, clock=clock, entropy=entropy, vault=vault)
         self._alarms = alarms
         self._propagation = propagation
+        self._told_of_status = told_of_status
+        self._one_draw_at_a_time = one_draw_at_a_time
+        self.is_catching_up = False
         self._handlers = self._serving_handlers()
-        self._parked: deque[Message] = deque()
+        self._parked: list[Message] = []
         self._parked_max = mailbox_length_max
         self._life = trio.CancelScope()
         if self.instance_id in fold.moves.departing():
+            self._decider.raffling.refresh()  # should it stay, its tickets are there
             self._stand_still()
         else:
             self._begin()
@@ -136,12 +144,9 @@ class Actor:
                 messages = await self.mailbox.drain()
                 ledger.check(self.cell.state)
                 for message in messages:  # a departure changes the handlers of those behind it
-                    if self._decider.lacks_crowd:
-                        await self._decider.gather()
-                    now_ms = self._time()  # what ends now may pay a community, or add one
-                    while self._decider.lacks_crowd:
-                        await self._decider.gather()
-                        now_ms = self._time()
+                    now_ms = self._decider.now_ms()
+                    if self._decider.is_due(now_ms):
+                        now_ms = await self._catch_up()
                     self._handlers[type(message)](message, now_ms)
 
     def _begin(self) -> None:
@@ -157,8 +162,11 @@ class Actor:
         """Stages a decision that nobody's request is behind; one without events leaves no trace."""
         if not isinstance(decision, Rejection) and decision[0]:
             events, prepared = decision
+            before = self.cell.state.status
             entry = records.Entry(self.instance_id, records.from_events(events))
             self._stage(records.encode(entry), events, prepared)
+            if self.cell.state.status is not before:
+                self._journal.when_durable(lambda: self._told_of_status(self.instance_id))
 
     def _stage(self, encoded: bytes, events: list[InstanceEvent], prepared: Prepared) -> int:
         if prepared.inherited is not None:
@@ -166,17 +174,34 @@ class Actor:
             self._fold.inherit(before, prepared.inherited)
         seq = self._journal.stage(encoded)
         self._fold.apply(seq, self.cell, prepared, events)
-        if self._decider.taken(events):
+        if self._decider.taken(events, prepared.player):
             self._set_alarm()
         return seq
 
-    def _time(self) -> int:
-        """The time of what is decided now, after all windows that are over by then have ended."""
+    async def _catch_up(self) -> int:
+        """The time of what is decided now, after all that is due by then: what time does, and the end of a round."""
+        self.is_catching_up = True
         decider = self._decider
-        now_ms = decider.now_ms()
-        if now_ms >= decider.ends_ms:
-            self._record(decider.ended_windows(now_ms))
-        return now_ms
+        while True:
+            if decider.lacks_crowd:  # what ends now may pay a community
+                await decider.gather()
+            now_ms = decider.now_ms()
+            if now_ms >= decider.due_ms:
+                self._record(decider.passed_time(now_ms))
+            if now_ms >= decider.round_ends_ms:
+                async with self._one_draw_at_a_time:
+                    self._record(await decider.resolved_round(now_ms))
+            elif not decider.lacks_crowd:
+                self.is_catching_up = False
+                return now_ms
+
+    async def gather_tickets(self) -> None:
+        """Beside `run`: gathers the tickets of a raffle's round that was found under way."""
+        await self._decider.raffling.gathered()
+
+    async def whole_book(self) -> TicketBook | None:
+        """A raffle's tickets in its running round, once all are known; None between rounds."""
+        return await self._decider.raffling.whole_book()
 
     def _alarm(self, _message: AlarmMessage, _now_ms: int) -> None:
         self._set_alarm()
@@ -272,6 +297,7 @@ class Actor:
     def leave(self) -> list[Message]:
         """The instance has left: the actor ends; returns what it has not served."""
         self._life.cancel()
+        self._decider.raffling.leave()
         return [*self._parked, *self.mailbox.take()]
 
     def go_on(self) -> None:

@@ -7,9 +7,11 @@ fold is "put it in its place".
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import lru_cache
 
 import trio
-from msgspec import Struct
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from jackpotd.core.rejections import Rejection
 from jackpotd.engine.ports import Clock, Journal
@@ -64,7 +66,8 @@ class Catalog:
             case records.Template():
                 self.templates[entity.owner_id, entity.id] = entity
             case records.InstanceEntry():
-                self.instances[entity.instance_id] = entity
+                document = _shared(bytes(entity.document))
+                self.instances[entity.instance_id] = replace(entity, document=document)
             case records.Placement():
                 self.placements[entity.instance_id] = entity.worker
             case records.Links():
@@ -211,6 +214,12 @@ class CatalogOwner:
                     if self.publish is not None:
                         await self.publish(version, encoded)
             return None
+
+
+@lru_cache(maxsize=records.COMPILED_AT_HAND)
+def _shared(document: bytes) -> Raw:
+    """A template's document, once in memory for all of its instances."""
+    return Raw(document)
 
 
 def replay(catalog: Catalog, log: Iterator[tuple[int, bytes]]) -> None:

@@ -1,18 +1,13 @@
 """An instance in memory and its row: how one becomes the other."""
 
-from functools import lru_cache
-
 from msgspec import Raw
 from msgspec.structs import astuple, replace
 
-from jackpotd.core.evolve import first_rare
-from jackpotd.core.rules import Rules
+from jackpotd.core.evolve import create, first_rare
 from jackpotd.core.split import allocation
 from jackpotd.core.state import Definition, Instance, Pot, Rare
 from jackpotd.wire import parts, records, rows
 from jackpotd.wire.catalog_records import compile_document
-
-CHANGED_RULES_AT_HAND = 256
 
 
 class Cell:
@@ -41,6 +36,12 @@ def definition_of(created: records.Created) -> Definition:
         created_ms=created.at_ms,
         rules=compile_document(created.template, list(created.brands)),
     )
+
+
+def born(created: records.Created) -> Instance:
+    """An instance as it was at its birth."""
+    schedule = None if created.schedule is None else parts.core_of(created.schedule)
+    return create(definition_of(created), created.status, schedule)
 
 
 def row_of(cell: Cell) -> rows.InstanceRow:
@@ -81,7 +82,7 @@ def instance_of(row: rows.InstanceRow, born: Definition) -> Instance:
     """The state that a row holds, of an instance that was born so; its rules may have changed since."""
     definition, rare = born, _rare_of(row, born)
     if rare.document:
-        rules = _changed_rules(rare.document, _created(row).brands)
+        rules = compile_document(rare.document, list(_created(row).brands))
         definition = replace(born, rules=rules)
     pots = tuple(Pot(*astuple(pot)) for pot in row.pots)
     return Instance(
@@ -107,12 +108,3 @@ def _rare_of(row: rows.InstanceRow, born: Definition) -> Rare:
         return first_rare(born.rules.pots, born.created_ms)
     rare: Rare = parts.core_of(row.rare)
     return rare
-
-
-@lru_cache(maxsize=CHANGED_RULES_AT_HAND)
-def _changed_rules(document: bytes, brands: tuple[str, ...]) -> Rules:
-    """The rules of a document that has replaced the one of the birth, for the brands of the birth.
-
-    Rows that come from other workers are decoded for every read.
-    """
-    return compile_document(document, list(brands))

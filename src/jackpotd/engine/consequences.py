@@ -1,4 +1,5 @@
-"""What follows from what has happened to an instance: parameters that waited take effect, secrets are revealed.
+"""What follows from what has happened to an instance: parameters that waited take effect, a raffle's next round is set,
+secrets are revealed.
 
 The keeper of an instance's secrets belongs to its actor. A secret that does not fit its published commitment is no
 secret of ours: nothing is drawn from it (R-RNG-4), and the actor fences its instance.
@@ -6,9 +7,9 @@ secret of ours: nothing is drawn from it (R-RNG-4), and the actor fences its ins
 
 from collections.abc import Sequence
 
-from jackpotd.core import fairness, sealing, tipping
+from jackpotd.core import fairness, passing, raffle, sealing, tipping
 from jackpotd.core.commands import Streams
-from jackpotd.core.events import InstanceEvent, PotWon, RulesChanged, Sealed
+from jackpotd.core.events import InstanceEvent, PotWon, RoundResolved, RulesChanged, Sealed
 from jackpotd.core.evolve import evolve
 from jackpotd.core.fairness import PotStream
 from jackpotd.core.inflow import lift_max
@@ -109,7 +110,10 @@ def following(
         found.append(changed)
         state = evolve(state, changed)
     at_ms = state.updated_ms
-    for pot in sealing.unsealed(state, events):
+    for event in raffle.next_round(state, at_ms):
+        found.append(event)
+        state = evolve(state, event)
+    for pot in sealing.unsealed(state, [*events, *found]):
         if sealing.goes_on(state, pot) and seals.stays_due(cell.state, pot, events):
             continue  # its tip was not paid and stays due: what is drawn anew must not take it away
         found.append(seals.sealed(state, pot, at_ms))
@@ -122,6 +126,8 @@ def _changes_due(
 ) -> list[RulesChanged]:
     """Parameters that waited for a win of these pots, or of any; one that fits no more is dropped (R-CHG-1)."""
     won = {event.pot for event in events if isinstance(event, PotWon)}
+    if any(isinstance(event, RoundResolved) for event in events):
+        won.add(0)
     if not won:
         return []
     born = records.decode(cell.created)
@@ -143,13 +149,24 @@ def _changes_due(
 def _taken(
     state: Instance, document: bytes, due: Sequence[PendingChange], brands: list[str]
 ) -> dict[str, tuple[bytes, Rules | None]]:
-    """What these changes make of the template together; without those that would all but give a pot away."""
+    """What these changes make of the template together; without those that would all but give a pot away.
+
+    And without a raffle's that its schedule, set since, has no end for.
+    """
     taken = parameter_changes.take_effect(document, [each.changes for each in due], brands)
     return {
         change.id: (b"" if rules is None else changed, rules)
         for change, (changed, rules) in zip(due, taken, strict=True)
-        if rules is None or not _is_too_full(state, change, rules)
+        if rules is None
+        or not (_is_too_full(state, change, rules) or _lacks_an_end(state, change, rules))
     }
+
+
+def _lacks_an_end(state: Instance, change: PendingChange, rules: Rules) -> bool:
+    """Whether a raffle's rounds would last as long as a schedule that has no end, by this very change."""
+    if raffle.schedule_problem(rules, passing.own_schedule(state)) is None:
+        return False
+    return any(True for _ in parameter_changes.raffles_in([change.changes]))
 
 
 def _is_too_full(state: Instance, change: PendingChange, rules: Rules) -> bool:

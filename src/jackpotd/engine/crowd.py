@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 CHUNK_SLOTS = 512
 _SMALL_PART = 16  # a chunk with fewer slots than this part of a full one is not worth packing
-_STEP_ROWS = 256  # read between two looks at who else is ready: about half a millisecond
+STEP_ROWS = 256  # read between two looks at who else is ready: about half a millisecond
 
 
 class CrowdStatistics(Struct, frozen=True):
@@ -241,7 +241,7 @@ def _filling(crowd: Crowd, fold: Fold, instance_id: str) -> Iterator[None]:
     prefix = rows.player_prefix(instance_id)
     pieces: list[Chunk] = []
     found: list[Entry] = []
-    for step in _steps(_player_rows(fold.overlay, prefix)):
+    for step in in_steps(_player_rows(fold.overlay, prefix)):
         for key, data in step:
             last = _DECODER.decode(data).last
             if last is not None and last.at_ms >= since_ms:
@@ -251,7 +251,7 @@ def _filling(crowd: Crowd, fold: Fold, instance_id: str) -> Iterator[None]:
             found.clear()
         yield
     pieces.append(Chunk(sorted(found)))
-    for entries in _steps(heapq.merge(*[piece.entries() for piece in pieces])):
+    for entries in in_steps(heapq.merge(*[piece.entries() for piece in pieces])):
         crowd.load(entries)
         yield
 
@@ -264,8 +264,8 @@ def _player_rows(overlay: Overlay, prefix: bytes) -> Iterator[tuple[bytes, bytes
     yield from ((key, data) for key, data in overlay.scan(prefix) if key not in changed)
 
 
-def _steps(items: Iterable[T]) -> Iterator[list[T]]:
+def in_steps(items: Iterable[T]) -> Iterator[list[T]]:
     """All of them, so many at a time."""
     following = iter(items)
-    while step := list(islice(following, _STEP_ROWS)):
+    while step := list(islice(following, STEP_ROWS)):
         yield step

@@ -9,17 +9,18 @@ from collections.abc import Callable
 import structlog
 from msgspec.structs import replace
 
-from jackpotd.core import decide, ledger, operating, windows
-from jackpotd.core.commands import Bet, Contribute, EndWindows, OperatorCommand, OptIn, Trigger
+from jackpotd.core import decide, ledger, operating, passing, raffle, windows
+from jackpotd.core.commands import Bet, Contribute, OperatorCommand, OptIn, PassTime, Trigger
 from jackpotd.core.events import Contributed, InstanceEvent, OptInChanged
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import UNKNOWN_PLAYER, LastSeen
+from jackpotd.core.state import UNKNOWN_PLAYER, LastSeen, Player
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.consequences import Seals, following
 from jackpotd.engine.crowd import Crowd, gathered
 from jackpotd.engine.fold import Fold, KnownPlayer, Prepared
 from jackpotd.engine.messages import ContributeMessage, LinkMessage
 from jackpotd.engine.ports import Clock, Entropy, Vault
+from jackpotd.engine.raffling import Raffling
 
 FENCED = Rejection(Code.SYSTEM_ERROR, "this jackpot is out of service")
 NEVER_MS = 1 << 62
@@ -33,8 +34,9 @@ Decision = tuple[Events, Prepared] | Rejection
 class Decider:
     """Decides for one instance.
 
-    `ends_ms` is when its next window ends: what comes then or later ends it first. While it `lacks_crowd`, active
-    players have to be gathered before anything else is decided.
+    What time does to it is due at `due_ms`, and a round of a raffle is over at `round_ends_ms`: what comes then or
+    later lets that happen first. While it `lacks_crowd`, active players have to be gathered before anything else is
+    decided.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Decider:
     ) -> None:
         self.is_fenced = False
         self.refusals = 0
-        self.ends_ms = NEVER_MS
+        self.due_ms = NEVER_MS
+        self.round_ends_ms = NEVER_MS
         self.lacks_crowd = False
         self._cell = cell
         self._fold = fold
@@ -50,6 +53,7 @@ class Decider:
         self._entropy = entropy
         self._seals = Seals(vault, cell.state.definition.instance_id)
         self._crowd: Crowd | None = None
+        self.raffling = Raffling(cell, fold=fold, entropy=entropy, seals=self._seals)
         self._before: LastSeen | None = None
 
     def now_ms(self) -> int:
@@ -106,21 +110,39 @@ class Decider:
             crowd=self._crowd,
         )
 
-    def ended_windows(self, now_ms: int) -> Decision:
+    def is_due(self, now_ms: int) -> bool:
+        """Whether something has to happen before anything else is decided at this time."""
+        return now_ms >= self.due_ms or now_ms >= self.round_ends_ms or self.lacks_crowd
+
+    def passed_time(self, now_ms: int) -> Decision:
         """What time has done by now."""
 
         def decision() -> Events:
             state = self._cell.state
             round_ids = tuple([self._entropy.uuid() for _ in state.pots])
-            command = EndWindows(now_ms, round_ids, self._seals.streams(state), self._crowd)
-            return windows.end(state, command)
+            command = PassTime(now_ms, round_ids, self._seals.streams(state), self._crowd)
+            return passing.passed(state, command)
 
         return self._decide(decision)
 
-    def taken(self, events: Events) -> bool:
-        """These events are in place: takes up what is derived from them; whether an alarm may be another one now."""
+    async def resolved_round(self, now_ms: int) -> Decision:
+        """The end of the round that is over: drawn in steps, while the instance stands still and others go on."""
+        if self.is_fenced:
+            return FENCED
+        try:
+            return self._prepared(await self.raffling.resolved(now_ms), None)
+        except Exception:  # noqa: BLE001 - contained: nothing has changed yet
+            return self._fence()
+
+    def taken(self, events: Events, player: Player) -> bool:
+        """These events are in place: takes up what is derived from them; whether an alarm may be another one now.
+
+        `player` is the events' player after them.
+        """
         first = events[0]
         if isinstance(first, Contributed):
+            if first.issued is not None:
+                self.raffling.note(first, player)
             if first.attendance is None and len(events) == 1:
                 return False
             if self._crowd is not None and first.attendance is not None:
@@ -129,21 +151,24 @@ class Decider:
         if isinstance(first, OptInChanged):
             return False
         self.refresh()
-        return self._cell.state.definition.rules.has_times
+        return True
 
     def refresh(self) -> None:
-        """The rules may be others than before, or a window has moved: takes up what depends on them."""
+        """The rules may be others than before, a window has moved, or a round: takes up what depends on them."""
         state = self._cell.state
-        ends_ms = windows.next_end_ms(state) if state.rules.has_times else None
-        self.ends_ms = NEVER_MS if ends_ms is None else ends_ms
+        due_ms, round_ends_ms = passing.due_ms(state), raffle.due_ms(state)
+        self.due_ms = NEVER_MS if due_ms is None else due_ms
+        self.round_ends_ms = NEVER_MS if round_ends_ms is None or self.is_fenced else round_ends_ms
+        self.raffling.refresh()
         rules, crowd = state.rules, self._crowd
         self.lacks_crowd = rules.has_community and (
             crowd is None or crowd.retention_ms < rules.active_ms
         )
 
     def rest(self) -> None:
-        """The instance stands still: no window ends, and nobody is gathered, until it is refreshed."""
-        self.ends_ms, self.lacks_crowd = NEVER_MS, False
+        """The instance stands still: time does nothing, and nobody is gathered, until it is refreshed."""
+        self.due_ms = self.round_ends_ms = NEVER_MS
+        self.lacks_crowd = False
 
     async def gather(self) -> None:
         """Gathers the active players from their rows, while the instance stands still and others go on."""
@@ -154,10 +179,12 @@ class Decider:
         self.lacks_crowd = False
 
     def alarm_ms(self) -> int | None:
-        """When windows have to be ended though nobody comes."""
-        if self.is_fenced or self.ends_ms == NEVER_MS:
+        """When something has to happen though nobody comes."""
+        if self.is_fenced or self.due_ms == self.round_ends_ms == NEVER_MS:
             return None
-        return windows.alarm_ms(self._cell.state)
+        state = self._cell.state
+        found = (windows.alarm_ms(state), passing.next_ms(state), raffle.due_ms(state))
+        return min((each for each in found if each is not None), default=None)
 
     def _decide(self, decision: Callable[[], Events | Rejection]) -> Decision:
         """Events with the states that follow, or a refusal. Nothing has changed yet, so any failure is contained."""
@@ -187,6 +214,7 @@ class Decider:
 
     def _fence(self) -> Rejection:
         self.is_fenced = True
+        self.round_ends_ms = NEVER_MS
         instance_id = self._cell.state.definition.instance_id
         _log.exception("instance fenced", instance_id=instance_id)
         return FENCED

@@ -6,7 +6,7 @@ and skips what a row already reflects.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from functools import lru_cache
 from typing import Any
@@ -17,12 +17,12 @@ from msgspec import Struct
 from jackpotd.core import evolve as transitions
 from jackpotd.core.events import Contributed, HeldWinDecided, InstanceEvent, OptInChanged
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player
-from jackpotd.engine.cells import Cell, cell_of, definition_of, row_of
+from jackpotd.engine.cells import Cell, born, cell_of, row_of
 from jackpotd.engine.moves import MoveRecord, Moves
 from jackpotd.engine.overlay import Overlay, PlayerCell
 from jackpotd.engine.ports import Keys, Rows
 from jackpotd.engine.received import ReceivedLinks
-from jackpotd.engine.winners import winner_rows
+from jackpotd.engine.winners import put_winners, settle_held_win
 from jackpotd.wire import records, rows
 
 
@@ -124,7 +124,7 @@ class Fold:
 
     def create(self, seq: int, created: records.Created, encoded: bytes) -> None:
         """An instance is born."""
-        state = transitions.create(definition_of(created), created.status)
+        state = born(created)
         self.cells[created.instance_id] = Cell(state, seq, encoded)
         self._changed.add(created.instance_id)
 
@@ -161,22 +161,10 @@ class Fold:
         if prepared.player_key is not None:
             self.overlay.put_player(prepared.player_key, PlayerCell(seq, prepared.player))
         if len(events) != 1 or type(events[0]) is not Contributed:
-            self._put_winners(seq + cell.order, prepared.state.definition.instance_id, events)
+            instance_id = prepared.state.definition.instance_id
+            put_winners(self.overlay, instance_id, seq + cell.order, events)
         if type(events[0]) is HeldWinDecided:
-            self._drop_rejected(prepared.state.definition.instance_id, events[0])
-
-    def _drop_rejected(self, instance_id: str, decided: HeldWinDecided) -> None:
-        """A rejected win was never paid: nobody won it."""
-        if decided.is_released:
-            return
-        for order, row in self.overlay.pot_winners_down(instance_id, decided.pot):
-            if row.round_id == decided.round_id and not row.community:
-                self.overlay.remove(rows.winner_prefix(instance_id, decided.pot) + order)
-                return
-
-    def _put_winners(self, order: int, instance_id: str, events: Sequence[InstanceEvent]) -> None:
-        for place, row in winner_rows(events):
-            self.overlay.put(rows.winner_key(instance_id, row.pot, order, place), row)
+            settle_held_win(self.overlay, prepared.state.definition.instance_id, events[0])
 
     def inherit(self, seq: int, record: records.InheritedPlayers) -> None:
         """Players who have opted in with another instance have opted in with this one; who has a row, keeps it."""
@@ -244,9 +232,11 @@ class Fold:
         elif isinstance(record, records.Departed):
             self._changed.discard(record.instance_id)
 
-    def forgotten(self, worker: int, causes: tuple[int, ...], below: int) -> records.Forgotten:
-        """The record by which this worker forgets what another one has settled."""
-        still = self.moves.departing() | self.moves.imports.keys()
+    def forgotten(
+        self, worker: int, causes: tuple[int, ...], below: int, busy: Collection[str] = ()
+    ) -> records.Forgotten:
+        """The record by which this worker forgets what another one has settled, but for instances that are `busy`."""
+        still = self.moves.departing() | self.moves.imports.keys() | set(busy)
         return records.Forgotten(worker, causes, below, tuple(sorted(still)))
 
     def forget(self, forgotten: records.Forgotten) -> None:
@@ -302,9 +292,9 @@ class Fold:
             cell.as_of = seq
             self._changed.add(entry.instance_id)
         self._replay_player(seq, entry.instance_id, events)
-        self._put_winners(seq + cell.order, entry.instance_id, events)
+        put_winners(self.overlay, entry.instance_id, seq + cell.order, events)
         if isinstance(events[0], HeldWinDecided):
-            self._drop_rejected(entry.instance_id, events[0])
+            settle_held_win(self.overlay, entry.instance_id, events[0])
         if entry.links and entry.request is not None:
             self.open_propagation(seq, entry.links, entry.request)
         if entry.cause is not None and entry.worker is None:

@@ -158,9 +158,8 @@ class Giver:
         return RowsChunk(tuple(found), b"", is_end=True)
 
     def _rows_after(self, instance_id: str, after: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Players, received links and winners, in the order of their keys."""
-        players, winners = rows.prefixes_of(instance_id)
-        for prefix in (players, rows.RECEIVED, winners):
+        """Rows of the instance's own and received links, in the order of their keys."""
+        for prefix in sorted([*rows.prefixes_of(instance_id), rows.RECEIVED]):
             if after > prefix and not after.startswith(prefix):
                 continue
             for key, value in self._disk.scan(prefix, after if after > prefix else b""):

@@ -124,6 +124,11 @@ class Moves:
             self._overlay.put_imported(key, replace(player, as_of=seq))
         for pot, order, place, winner in imported.winners:
             self._overlay.put(rows.winner_key(name, pot, order, place), winner)
+        for ended in imported.rounds:
+            self._overlay.put(rows.round_key(name, ended.number), ended)
+        for credit in imported.credits:
+            key = rows.credit_key(name, credit.raffle_round, credit.round_id)
+            self._overlay.put(key, credit)
         for received in imported.received:
             self._received.put(received)
 

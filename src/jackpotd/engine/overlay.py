@@ -17,6 +17,7 @@ from jackpotd.engine.ports import Rows
 from jackpotd.wire import parts, rows
 
 DROPPED_AT_ONCE = 1000
+_PLACE_BYTES = 2  # what the keys of one record's winners differ in
 
 
 class PlayerCell(Struct, frozen=True, gc=False):
@@ -64,6 +65,15 @@ class Overlay:
             (key, player_row(cell)) for key, cell in self._players.items() if key.startswith(prefix)
         )
 
+    def changed_players(self, prefix: bytes) -> list[bytes]:
+        """Keys of players that are newer than the disk, some of them twice: at once, and `player` finds each later."""
+        return [
+            key
+            for table in (self._frozen_players, self._players)
+            for key in table
+            if key.startswith(prefix)
+        ]
+
     def fresh_rows(self, prefix: bytes) -> Iterator[tuple[bytes, rows.Row]]:
         """Other rows with a prefix that have changed."""
         return (
@@ -88,30 +98,78 @@ class Overlay:
         """Rows on disk with a prefix; used at start-up, when the overlay is empty."""
         return self._disk.scan(prefix)
 
-    def pot_winners_down(
-        self, instance_id: str, pot: int
-    ) -> Iterator[tuple[bytes, rows.WinnerRow]]:
-        """A pot's winners, the latest first, each with what orders it among those of all pots."""
-        prefix = rows.winner_prefix(instance_id, pot)
+    def _rows(self, prefix: bytes, *, is_down: bool) -> Iterator[tuple[bytes, rows.Row]]:
+        """Rows with a prefix in the order of their keys, each in its newest version; none of players.
+
+        What has changed is taken down when the first one is asked for, the disk is read as it goes on.
+        """
         fresh = {
             key: row
             for table in (self._frozen_others, self._others)
             for key, row in table.items()
             if key.startswith(prefix)
         }
-        newer = ((key, fresh[key]) for key in sorted(fresh, reverse=True))
-        older = ((key, rows.decode(data)) for key, data in self._disk.scan_down(prefix))
+        newer = ((key, fresh[key]) for key in sorted(fresh, reverse=is_down))
+        on_disk = self._disk.scan_down(prefix) if is_down else self._disk.scan(prefix)
+        older = ((key, rows.decode(data)) for key, data in on_disk)
         last = None
-        for key, row in heapq.merge(newer, older, key=itemgetter(0), reverse=True):
-            if key != last and isinstance(row, rows.WinnerRow):
-                yield key[-rows.WINNER_ORDER_BYTES :], row
+        for key, row in heapq.merge(newer, older, key=itemgetter(0), reverse=is_down):
+            if key != last and row is not None:
+                yield key, row
             last = key
+
+    def _row(self, key: bytes) -> rows.Row | None:
+        """One row that is no player's."""
+        for table in (self._others, self._frozen_others):
+            if key in table:
+                return table[key]
+        data = self._disk.get(key)
+        row: rows.Row | None = None if data is None else rows.decode(data)
+        return row
+
+    def pot_winners_down(
+        self, instance_id: str, pot: int
+    ) -> Iterator[tuple[bytes, rows.WinnerRow]]:
+        """A pot's winners, the latest first, each with what orders it among those of all pots."""
+        for key, row in self._rows(rows.winner_prefix(instance_id, pot), is_down=True):
+            if isinstance(row, rows.WinnerRow):
+                yield key[-rows.WINNER_ORDER_BYTES :], row
 
     def winners_down(self, instance_id: str, pots: int) -> Iterator[rows.WinnerRow]:
         """An instance's winners over all pots, the latest first."""
         by_pot = [self.pot_winners_down(instance_id, pot) for pot in range(pots)]
         for _, row in heapq.merge(*by_pot, key=itemgetter(0), reverse=True):
             yield row
+
+    def rounds_down(self, instance_id: str) -> Iterator[rows.RoundRow]:
+        """The rounds of a raffle that were resolved, the latest first."""
+        for _, row in self._rows(rows.rounds_prefix(instance_id), is_down=True):
+            if isinstance(row, rows.RoundRow):
+                yield row
+
+    def round(self, instance_id: str, number: int) -> rows.RoundRow | None:
+        """A round of a raffle, once it was resolved."""
+        row = self._row(rows.round_key(instance_id, number))
+        return row if isinstance(row, rows.RoundRow) else None
+
+    def round_winners(self, instance_id: str, order: int) -> Iterator[rows.WinnerRow]:
+        """The winners of the round that has this `order`, as their prizes were drawn."""
+        return (row for _, row in self.round_winners_by_key(instance_id, order))
+
+    def round_winners_by_key(
+        self, instance_id: str, order: int
+    ) -> Iterator[tuple[bytes, rows.WinnerRow]]:
+        """The same, each with the key of its row."""
+        prefix = rows.winner_key(instance_id, 0, order, 0)[:-_PLACE_BYTES]
+        for key, row in self._rows(prefix, is_down=False):
+            if isinstance(row, rows.WinnerRow):
+                yield key, row
+
+    def round_credits(self, instance_id: str, number: int) -> Iterator[rows.CreditRow]:
+        """What wallets have still to be told of a round, in no order that means anything."""
+        for _, row in self._rows(rows.round_credits_prefix(instance_id, number), is_down=False):
+            if isinstance(row, rows.CreditRow):
+                yield row
 
     def freeze(self) -> None:
         """Ends a generation: what has changed so far is what the next checkpoint writes.
@@ -155,6 +213,7 @@ def player_row(cell: PlayerCell) -> rows.PlayerRow:
         pots=tuple(rows.PotCountRow(pot.cycle, pot.count, pot.value) for pot in player.pots),
         updated_ms=player.updated_ms,
         last=None if player.last is None else parts.part_of(player.last),
+        tickets=None if player.tickets is None else parts.part_of(player.tickets),
     )
 
 
@@ -167,5 +226,6 @@ def player_cell(row: rows.PlayerRow) -> PlayerCell:
         pots=tuple(PotCount(pot.cycle, pot.count, pot.value) for pot in row.pots),
         updated_ms=row.updated_ms,
         last=None if row.last is None else parts.core_of(row.last),
+        tickets=None if row.tickets is None else parts.core_of(row.tickets),
     )
     return PlayerCell(row.as_of, player)

@@ -3,7 +3,7 @@
 Whatever is told is durable with the owner. A worker that is not there is a Rejection, OVERLOADED.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import trio
@@ -12,10 +12,12 @@ import trio.lowlevel
 from jackpotd.core.commands import Inherit, OperatorCommand, OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Player
+from jackpotd.engine import raffle_reads
 from jackpotd.engine.messages import Operated, OptInAnswer
+from jackpotd.engine.raffle_reads import Entrant, EntrantsPage, HeldTickets
 from jackpotd.engine.shard import Shard
 from jackpotd.wire.catalog_records import InstanceEntry
-from jackpotd.wire.rows import WinnerRow
+from jackpotd.wire.rows import CreditRow, RoundRow, WinnerRow
 
 ROWS_AT_ONCE_MAX = 256
 
@@ -43,6 +45,34 @@ class Owners(Protocol):
         """The latest winners, the latest first: of one pot or over all, of a brand or of all where it is empty."""
         ...
 
+    async def entrants(
+        self, instance_id: str, page: EntrantsPage
+    ) -> tuple[Instance, list[Entrant]] | Rejection:
+        """A page of those who take part in the running round of a raffle, and the instance at that moment.
+
+        Nobody where no round runs, or where it is no raffle.
+        """
+        ...
+
+    async def held_tickets(self, brand: str, player_id: str) -> list[HeldTickets] | Rejection:
+        """What a player has in the running rounds of all Active raffles that allow the brand."""
+        ...
+
+    async def rounds(
+        self, instance_id: str, limit: int, before: int | None
+    ) -> list[RoundRow] | Rejection:
+        """The rounds of a raffle that were resolved, the latest first; those with numbers below `before`."""
+        ...
+
+    async def round(
+        self, instance_id: str, number: int
+    ) -> tuple[Instance, RoundRow, list[WinnerRow], list[CreditRow]] | Rejection:
+        """A round that was resolved, its winners as they were drawn, and what wallets have still to be told of it.
+
+        JACKPOT_NOT_FOUND where there is no such round yet.
+        """
+        ...
+
     async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         """Does what a person wants of an instance beside play; its owner stamps the time."""
         ...
@@ -58,6 +88,10 @@ class Owners(Protocol):
 
 def not_found(instance_id: str) -> Rejection:
     return Rejection(Code.JACKPOT_NOT_FOUND, instance_id)
+
+
+def no_round(instance_id: str, number: int) -> Rejection:
+    return Rejection(Code.JACKPOT_NOT_FOUND, f"round {number} of {instance_id}")
 
 
 class LocalOwners:
@@ -103,6 +137,48 @@ class LocalOwners:
         found = await _first(rows_down, brand, limit)
         await self._shard.durable()
         return found
+
+    async def entrants(
+        self, instance_id: str, page: EntrantsPage
+    ) -> tuple[Instance, list[Entrant]] | Rejection:
+        found = await raffle_reads.entrants(self._shard, instance_id, page)
+        await self._shard.durable()
+        return found or not_found(instance_id)
+
+    async def held_tickets(self, brand: str, player_id: str) -> list[HeldTickets] | Rejection:
+        raffles = [
+            state.definition.instance_id
+            for state in self._shard.states()
+            if state.rules.raffle is not None
+        ]
+        return (await self.held_tickets_of(raffles, brand, player_id))[0]
+
+    async def held_tickets_of(
+        self, raffles: Iterable[str], brand: str, player_id: str
+    ) -> tuple[list[HeldTickets], list[str]]:
+        """The same of these raffles, and which of them do not live here."""
+        found = await raffle_reads.held_tickets(self._shard, raffles, brand, player_id)
+        await self._shard.durable()
+        return found
+
+    async def rounds(
+        self, instance_id: str, limit: int, before: int | None
+    ) -> list[RoundRow] | Rejection:
+        if self._shard.state(instance_id) is None:
+            return not_found(instance_id)
+        found = await raffle_reads.rounds(self._shard, instance_id, limit, before)
+        await self._shard.durable()
+        return found
+
+    async def round(
+        self, instance_id: str, number: int
+    ) -> tuple[Instance, RoundRow, list[WinnerRow], list[CreditRow]] | Rejection:
+        found = await raffle_reads.resolved_round(self._shard, instance_id, number)
+        state = self._shard.state(instance_id)
+        await self._shard.durable()
+        if state is None:
+            return not_found(instance_id)
+        return no_round(instance_id, number) if found is None else (state, *found)
 
     async def operate(self, instance_id: str, command: OperatorCommand) -> Operated | Rejection:
         if instance_id not in self._shard.actors:

@@ -16,6 +16,7 @@ from jackpotd.core.state import Instance, Seal
 from jackpotd.engine.cells import cell_of, row_of
 from jackpotd.engine.fold import Fold
 from jackpotd.engine.ports import Keys
+from jackpotd.engine.round_audit import RoundAudit
 from jackpotd.engine.whereabouts import Whereabouts
 from jackpotd.wire import records, rows
 
@@ -129,12 +130,13 @@ def compare(
     tail = Fold(checkpoint, MemoryKeys())
     tail.load()
     whereabouts = Whereabouts({}, [], {}, {})
+    rounds = RoundAudit(whole)
     last = 0
     for seq, data in log.scan_verified():
         last = seq
         if seq:
             record = records.decode(data)
-            _audit(whole, seq, record)
+            _audit(whole, rounds, seq, record)
             whole.replay(seq, data)
             whereabouts.note(whole, seq, record)
             if seq > position:
@@ -161,8 +163,11 @@ def _position(checkpoint: MemoryRows) -> int:
     return position.seq
 
 
-def _audit(whole: Fold, seq: int, record: records.Record) -> None:
-    """A record against the state before it: thresholds are what the rules say, and secrets what was committed to."""
+def _audit(whole: Fold, rounds: RoundAudit, seq: int, record: records.Record) -> None:
+    """A record against the state before it.
+
+    Thresholds are what the rules say, secrets what was committed to, and a raffle's tickets and winners what follows.
+    """
     if not isinstance(record, records.Entry | records.InheritedPlayers):
         return
     if record.instance_id not in whole.cells:
@@ -173,7 +178,11 @@ def _audit(whole: Fold, seq: int, record: records.Record) -> None:
         return
     state = whole.cells[record.instance_id].state
     rules, seals = state.rules, list(state.rare.seals)
-    for event in records.to_events(record.events):
+    events = records.to_events(record.events)
+    found = rounds.problem(state, events)
+    if found is not None:
+        raise Difference(f"record {seq}: {found}")
+    for event in events:
         if isinstance(event, Contributed):
             _audit_draws(seq, rules, event)
         elif isinstance(event, Sealed):

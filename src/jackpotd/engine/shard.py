@@ -31,6 +31,7 @@ from jackpotd.engine.messages import (
 from jackpotd.engine.places import Definitions
 from jackpotd.engine.ports import Clock, Entropy, Journal, Vault, Views
 from jackpotd.engine.propagation import Propagation
+from jackpotd.engine.ticket_book import TicketBook
 from jackpotd.wire import records
 from jackpotd.wire.catalog_records import InstanceEntry
 from jackpotd.wire.rows import WinnerRow
@@ -84,10 +85,13 @@ class Shard:
         self._entropy = entropy
         self._vault = vault
         self._alarms = Alarms(clock, self._ring)
+        # Rounds of many raffles end together, at midnight: between two of them others have their turn.
+        self._one_draw_at_a_time = trio.Lock()
         self._mailbox_length_max = mailbox_length_max
         self.propagation = Propagation(self.actors, fold, journal)
         self.told_of_start: Callable[[str], None] = lambda _instance_id: None
         self.told_of_removal: Callable[[str], None] = lambda _instance_id: None
+        self.told_of_status: Callable[[str], None] = lambda _instance_id: None
         self._told_of_unfinished: list[Callable[[Instance], None]] = []
         self._nursery: trio.Nursery | None = None
 
@@ -126,9 +130,13 @@ class Shard:
             alarms=self._alarms,
             propagation=self.propagation,
             mailbox_length_max=self._mailbox_length_max,
+            one_draw_at_a_time=self._one_draw_at_a_time,
+            told_of_status=lambda name: self.told_of_status(name),  # noqa: PLW0108 - set later
         )
         self.actors[actor.instance_id] = actor
         self._nursery.start_soon(actor.run, name=f"actor {actor.instance_id}")
+        if cell.state.rules.raffle is not None:
+            self._nursery.start_soon(actor.gather_tickets, name=f"tickets {actor.instance_id}")
         self.told_of_start(actor.instance_id)
         self._tell_of_unfinished(cell.state)
 
@@ -140,6 +148,10 @@ class Shard:
         if state.rare.transfers or state.rare.inherits:
             for callback in self._told_of_unfinished:
                 callback(state)
+
+    def catching_up(self) -> frozenset[str]:
+        """Instances that stand still until what is due has happened: they serve nothing of their mail meanwhile."""
+        return frozenset(name for name, actor in self.actors.items() if actor.is_catching_up)
 
     def _ring(self, instance_id: str) -> None:
         actor = self.actors.get(instance_id)
@@ -166,6 +178,7 @@ class Shard:
             brands=entry.brands,
             status=entry.status,
             by=entry.by,
+            schedule=entry.schedule,
         )
         encoded = records.encode(created)
         self.fold.create(self.journal.stage(encoded), created, encoded)
@@ -204,6 +217,13 @@ class Shard:
     def pot_winners_down(self, instance_id: str, pot: int) -> Iterator[WinnerRow]:
         """A pot's winners, the latest first."""
         return (row for _, row in self.fold.overlay.pot_winners_down(instance_id, pot))
+
+    async def tickets(self, instance_id: str) -> TicketBook | None:
+        """The tickets of a raffle's running round, once they are all known; None where no round runs here."""
+        actor = self.actors.get(instance_id)
+        book = None if actor is None else await actor.whole_book()
+        is_here = actor is self.actors.get(instance_id)  # else some may be missing
+        return book if is_here else None
 
     def contribute(self, instance_id: str, message: ContributeMessage) -> None:
         """To the owner of an instance; its answer calls back."""

@@ -156,4 +156,6 @@ def _imported(departure: Departure, batch: list[tuple[bytes, bytes]]) -> records
             (*rows.winner_of(key), row) for key, row in decoded if isinstance(row, rows.WinnerRow)
         ),
         received=tuple(row for _, row in decoded if isinstance(row, rows.ReceivedRow)),
+        rounds=tuple(row for _, row in decoded if isinstance(row, rows.RoundRow)),
+        credits=tuple(row for _, row in decoded if isinstance(row, rows.CreditRow)),
     )

@@ -66,15 +66,16 @@ class Whereabouts(Struct):
 
 def total(fold: Fold, instance_id: str) -> int:
     """The sum of an instance's rows, whatever their order, in a fold that has them all in memory."""
-    players, winners = rows.prefixes_of(instance_id)
     instance = replace(row_of(fold.cells[instance_id]), as_of=0)
     summed = _digest(rows.instance_key(instance_id), instance)
-    for key, player in fold.overlay.fresh_players(players):
-        summed += _digest(key, replace(player, as_of=0))
-    for key, winner in fold.overlay.fresh_rows(winners):
-        summed += _digest(key, winner)
-    for row in fold.received.of_instance(instance_id):
-        summed += _digest(rows.received_key(row.worker, row.cause, row.place), row)
+    for prefix in rows.prefixes_of(instance_id):
+        for key, player in fold.overlay.fresh_players(prefix):
+            summed += _digest(key, replace(player, as_of=0))
+        for key, row in fold.overlay.fresh_rows(prefix):
+            summed += _digest(key, row)
+    for received in fold.received.of_instance(instance_id):
+        key = rows.received_key(received.worker, received.cause, received.place)
+        summed += _digest(key, received)
     return summed % (1 << 8 * _SUM_BYTES)
 
 

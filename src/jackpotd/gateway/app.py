@@ -25,6 +25,7 @@ from jackpotd.engine.router import Router
 from jackpotd.gateway.batches import Batches
 from jackpotd.gateway.contributions import Contributions
 from jackpotd.gateway.opt_ins import OptIns
+from jackpotd.gateway.raffles import EntrantsQuery, Raffles, TicketsQuery
 from jackpotd.gateway.reads import InstanceQuery, Reads, SourcesQuery, WinnersQuery
 from jackpotd.wire import codec
 from jackpotd.wire import gateway_messages as wire
@@ -82,12 +83,14 @@ def build_gateway(parts: GatewayParts, shell: Shell) -> QuartTrio:
         parts.guard,
         list_limit_max=parts.list_limit_max,
     )
+    raffles = Raffles(parts.catalog, parts.owners, parts.guard, list_limit_max=parts.list_limit_max)
     return build_app(
         shell,
         [
             *_contribution_routes(direct),
             *_opt_in_routes(direct),
             *_read_routes(reads),
+            *_ticket_routes(raffles),
             *_public_routes(parts),
         ],
         [
@@ -159,6 +162,26 @@ def _read_routes(reads: Reads) -> list[Route]:
         ),
         route(f"{of_jackpot}/fairness", reads.fairness, "Instances", wire.FairnessAnswer),
         route("/currencies/<brand_id>", reads.currencies, "Currencies", wire.CurrenciesAnswer),
+    ]
+
+
+def _ticket_routes(raffles: Raffles) -> list[Route]:
+    """A player's id may hold slashes; quart-schema reads such a path only where every part of it says what it is."""
+    raffle = "/jackpots/instances/raffle"
+    of_one, brand, player = (
+        f"{raffle}/<string:instance_id>/tickets",
+        "brand/<string:brand_id>",
+        "<path:player_id>",
+    )
+
+    def route(path: str, handler: Handler, query: object = None) -> Route:
+        response = list[wire.TicketsAnswer]
+        return Route("GET", path, handler, "Raffle tickets", None, response, query=query)
+
+    return [
+        route(of_one, raffles.entrants, EntrantsQuery),
+        route(f"{of_one}/{player}/{brand}", raffles.player),
+        route(f"{raffle}/tickets/{brand}/{player}", raffles.player_everywhere, TicketsQuery),
     ]
 
 

@@ -190,12 +190,19 @@ def _taken(taken: Taken, metadata: Raw) -> wire.ContributionAnswer:
         contributed.round_id,
         win_amount,
         win_pot_id,
-        None,  # no ticket
+        _tickets(taken, contributed),
         is_withheld,
         contributed.currency,
         codec.amount(contributed.amount),
         metadata,
     )
+
+
+def _tickets(taken: Taken, contributed: Contributed) -> int | None:
+    """The tickets that a contribution has bought; None where the jackpot is no raffle."""
+    if taken.rules.raffle is None:
+        return None
+    return 0 if contributed.issued is None else contributed.issued.awarded
 
 
 def _from_source_v1(message: wire.SourceContributionV1, request: Incoming) -> ContributionRequest:

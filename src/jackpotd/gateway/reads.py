@@ -6,6 +6,7 @@ What is reported is durable: a read asks the instance's owner, which waits for t
 from msgspec import Struct
 
 from jackpotd.core import money
+from jackpotd.core.passing import own_schedule
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Seal
 from jackpotd.edge.exchange import (
@@ -20,6 +21,7 @@ from jackpotd.edge.guard import Guard, forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.owners import Owners
 from jackpotd.engine.router import Router
+from jackpotd.gateway.raffles import brand_in_path
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec, rows
 from jackpotd.wire import gateway_messages as wire
@@ -71,16 +73,6 @@ class Reads:
     def _reader(self, request: Incoming) -> Principal:
         return self._guard.principal(request, Resource.JACKPOTS)
 
-    def _brand(self, principal: Principal, request: Incoming) -> str:
-        """The brand of the path, `operator:brand`, if the caller reaches it."""
-        brand = request.path["brand_id"]
-        if brand.count(":") != 1:
-            raise RequestRefused(Code.INVALID_REQUEST, "brand_id must be operator:brand")
-        require_reach(principal, brand)
-        if not self._catalog.brand_exists(brand):
-            raise RequestRefused(Code.UNSUPPORTED_BRAND, brand)
-        return brand
-
     async def sources(self, request: Incoming) -> Outgoing:
         """List the sources that an owner can contribute through.
 
@@ -107,7 +99,7 @@ class Reads:
     async def instance_by_source(self, request: Incoming) -> Outgoing:
         """Get the instance that a source gives to a player, with the player's opt-in status if one is named."""
         principal = self._reader(request)
-        brand = self._brand(principal, request)
+        brand = brand_in_path(self._catalog, principal, request)
         player_id = request.query.get("player_id") or ""
         state, player = await self._visible(request, brand, player_id)
         status = _opt_in_status(state, brand, player_id, player) if player_id else None
@@ -192,7 +184,7 @@ class Reads:
     async def currencies(self, request: Incoming) -> Outgoing:
         """Get the multipliers of a brand; the default ones where it has none of its own."""
         principal = self._reader(request)
-        brand = self._brand(principal, request)
+        brand = brand_in_path(self._catalog, principal, request)
         found = self._catalog.multipliers_for(brand)
         if found is None:
             raise RequestRefused(Code.CURRENCY_MULTIPLIERS_NOT_FOUND, brand)
@@ -201,6 +193,7 @@ class Reads:
 
 
 def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.InstanceAnswer:
+    starts_ms, ends_ms = _times(state)
     return wire.InstanceAnswer(
         id=state.definition.instance_id,
         currency=state.rules.currency,
@@ -217,10 +210,18 @@ def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.I
             )
             for rules, pot in zip(state.rules.pots, state.pots, strict=True)
         ],
-        timestamp_start=None,
-        timestamp_end=None,
+        timestamp_start=starts_ms,
+        timestamp_end=ends_ms,
         status=state.status,
     )
+
+
+def _times(state: Instance) -> tuple[int | None, int | None]:
+    """Start and end of a raffle's round, the next one if none runs; of anything else as the schedule says."""
+    round_, own = state.rare.round, own_schedule(state)
+    if round_ is not None:
+        return round_.starts_ms, round_.ends_ms
+    return (None, None) if own is None else (own.start_ms, own.end_ms)
 
 
 def _sealed_pot(pot_id: str, seal: Seal | None) -> wire.SealedPot:

@@ -1,9 +1,12 @@
-"""The demo data of contract §11: one operator, two brands, two accounts, seven jackpots. Filled in one change."""
+"""The demo data of contract §11: one operator, two brands, two accounts, seven jackpots, of which three are raffles.
+
+Filled in one change.
+"""
 
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.state import Status
@@ -22,6 +25,7 @@ from jackpotd.wire.catalog_records import (
     Source,
     Template,
 )
+from jackpotd.wire.parts import Schedule
 
 OPERATOR = "thrilltech"
 BRANDS = ("brand1", "brand2")
@@ -59,7 +63,7 @@ def fill(catalog: Catalog, now_ms: int) -> list[CatalogEntity] | Rejection:
         Currencies(
             brand_id=DEFAULT_CURRENCIES, base_currency="EUR", rates=_RATES, updated_ms=now_ms
         ),
-        *_jackpots(now_ms),
+        *(entity for jackpot in _JACKPOTS for entity in _entities(jackpot, now_ms)),
         Links(instance_id=SITEWIDE, linked=(DAILY_DROP,)),
         Links(instance_id=DAILY, linked=(WEEKLY, MONTHLY)),
         _source("sitewide-casino", "Casino Sitewide Source", SITEWIDE),
@@ -118,77 +122,139 @@ def _source(source_id: str, name: str, instance_id: str) -> Source:
     )
 
 
-def _pot(
-    pot_id: str, share: float, seed: float, outcomes: int, seed_share: float = 0.85
-) -> dict[str, Any]:
+def _pot(pot_id: str, share: float, seed: float, outcomes: int | None) -> dict[str, Any]:
+    """A pot that one contribution in so many wins; None leaves it to a raffle's draw."""
+    chance = {"max_magic_number": outcomes, "cost_per_attempt": 0.1}
     return {
         "id": pot_id,
         "contribution": {"Percentage": share},
-        "seed_contribution": {"Percentage": seed_share},
+        "seed_contribution": {"Percentage": 0.85},
         "seed_strategy": {"initial_seed_value": seed, "min_reseed_value": seed},
-        "pot_types": [{"HitRate": {"max_magic_number": outcomes, "cost_per_attempt": 0.1}}],
+        "pot_types": [] if outcomes is None else [{"HitRate": chance}],
     }
 
 
+def _raffle(unit: str, number: int) -> dict[str, Any]:
+    """Rounds of so many hours or days, with a ticket for each 2.00 of base wager and three prizes."""
+    return {
+        "duration": {unit: number},
+        "ticket": {"cost": 2, "metric": "BaseWager", "accumulate": True},
+        "prizes": [{"count": 1, "amount": amount} for amount in (50, 25, 10)],
+        "one_prize_per_player": True,
+    }
+
+
+class _Jackpot(Struct, frozen=True, kw_only=True):
+    """What sets one jackpot of the demo apart."""
+
+    name: str
+    instance_id: str
+    contribution: dict[str, Any]
+    pots: list[dict[str, Any]]
+    needs_opt_in: bool = False
+    raffle: dict[str, Any] | None = None
+
+    @property
+    def template_id(self) -> str:
+        return self.name.lower().replace(" ", "-")
+
+
+_FIXED = {"Fixed": 0.1}
+_VARIABLE = {"Variable": {"min": 0.1, "max": 5, "default": 0.1}}
 _THREE_POTS = [
     _pot("minor", 0.25, 10, 500),
     _pot("major", 0.25, 100, 5_000),
     _pot("mega", 0.2, 1_000, 50_000),
 ]
-_FIXED = {"Fixed": 0.1}
-_VARIABLE = {"Variable": {"min": 0.1, "max": 5, "default": 0.1}}
+_RAFFLE_POT = [_pot("main", 0.7, 100, None)]
+_JACKPOTS = (
+    _Jackpot(
+        name="Sitewide",
+        instance_id=SITEWIDE,
+        contribution={"Percentage": 0.0775},
+        pots=_THREE_POTS,
+    ),
+    _Jackpot(
+        name="Daily drop",
+        instance_id=DAILY_DROP,
+        contribution=_FIXED,
+        pots=[_pot("drop", 0.7, 5, 50)],
+    ),
+    _Jackpot(name="Slots", instance_id=SLOTS, contribution=_FIXED, pots=_THREE_POTS),
+    _Jackpot(
+        name="Daily",
+        instance_id=DAILY,
+        contribution=_FIXED,
+        pots=_RAFFLE_POT,
+        raffle=_raffle("Hours", 22),
+    ),
+    _Jackpot(
+        name="Weekly",
+        instance_id=WEEKLY,
+        contribution=_FIXED,
+        pots=_RAFFLE_POT,
+        needs_opt_in=True,
+        raffle=_raffle("Days", 7),
+    ),
+    _Jackpot(
+        name="Monthly",
+        instance_id=MONTHLY,
+        contribution=_FIXED,
+        pots=_RAFFLE_POT,
+        raffle=_raffle("Days", 30),
+    ),
+    _Jackpot(
+        name="Deposit",
+        instance_id=DEPOSIT,
+        contribution=_VARIABLE,
+        pots=[_pot("main", 0.7, 50, 1_000)],
+        needs_opt_in=True,
+    ),
+)
 
 
-def _jackpots(now_ms: int) -> list[CatalogEntity]:
-    main = [_pot("main", 0.7, 100, 1_000)]
-    found: list[CatalogEntity] = []
-    for template_id, name, instance_id, contribution, pots, needs_opt_in in (
-        ("sitewide", "Sitewide", SITEWIDE, {"Percentage": 0.0775}, _THREE_POTS, False),
-        ("daily-drop", "Daily drop", DAILY_DROP, _FIXED, [_pot("drop", 0.7, 5, 50)], False),
-        ("slots", "Slots", SLOTS, _FIXED, _THREE_POTS, False),
-        ("daily", "Daily", DAILY, _FIXED, main, False),
-        ("weekly", "Weekly", WEEKLY, _FIXED, main, True),
-        ("monthly", "Monthly", MONTHLY, _FIXED, main, False),
-        ("deposit", "Deposit", DEPOSIT, _VARIABLE, [_pot("main", 0.7, 50, 1_000)], True),
-    ):
-        document = Raw(
-            msgspec.json.encode(
-                {
-                    "id": template_id,
-                    "name": name,
-                    "owner_id": OPERATOR,
-                    "currency": "EUR",
-                    "jackpot_type": "Jackpot",
-                    "allowed_brands": _PATHS,
-                    "contribution_rules": {
-                        "opt_in_required": needs_opt_in,
-                        "contribution_type": contribution,
-                    },
-                    "house_hold_contribution": {"Percentage": 0.3},
-                    "win_selector_strategy": "Highest",
-                    "pots": pots,
-                }
-            )
-        )
-        found += [
-            Template(
-                owner_id=OPERATOR,
-                id=template_id,
-                document=document,
-                published=True,
-                created_ms=now_ms,
-            ),
-            InstanceEntry(
-                instance_id=instance_id,
-                name=name,
-                owner_id=OPERATOR,
-                template_id=template_id,
-                template_owner_id=OPERATOR,
-                document=document,
-                brands=_PATHS,
-                status=Status.ACTIVE,
-                created_ms=now_ms,
-                by=BY,
-            ),
-        ]
-    return found
+def _entities(jackpot: _Jackpot, now_ms: int) -> tuple[Template, InstanceEntry]:
+    """The template and its instance; a raffle's first round begins now, and each one when the last is over."""
+    document = _document(jackpot)
+    template = Template(
+        owner_id=OPERATOR,
+        id=jackpot.template_id,
+        document=document,
+        published=True,
+        created_ms=now_ms,
+    )
+    instance = InstanceEntry(
+        instance_id=jackpot.instance_id,
+        name=jackpot.name,
+        owner_id=OPERATOR,
+        template_id=jackpot.template_id,
+        template_owner_id=OPERATOR,
+        document=document,
+        brands=_PATHS,
+        status=Status.ACTIVE,
+        created_ms=now_ms,
+        by=BY,
+        schedule=None if jackpot.raffle is None else Schedule(start_ms=now_ms, end_ms=None),
+    )
+    return template, instance
+
+
+def _document(jackpot: _Jackpot) -> Raw:
+    document = {
+        "id": jackpot.template_id,
+        "name": jackpot.name,
+        "owner_id": OPERATOR,
+        "currency": "EUR",
+        "jackpot_type": "Jackpot" if jackpot.raffle is None else "Raffle",
+        "allowed_brands": _PATHS,
+        "contribution_rules": {
+            "opt_in_required": jackpot.needs_opt_in,
+            "contribution_type": jackpot.contribution,
+        },
+        "house_hold_contribution": {"Percentage": 0.3},
+        "win_selector_strategy": "Highest",
+        "pots": jackpot.pots,
+    }
+    if jackpot.raffle is not None:
+        document["raffle"] = jackpot.raffle
+    return Raw(msgspec.json.encode(document))

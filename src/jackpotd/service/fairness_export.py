@@ -40,7 +40,7 @@ FINDINGS = (
 
 
 class Exported(Struct, frozen=True):
-    """What was written."""
+    """What was written; `wins` are those of pots, and prizes of raffles of which anything was paid."""
 
     lines: int
     instances: int
@@ -74,6 +74,7 @@ def export(
             write(msgspec.json.encode(line) + b"\n")
             counts["lines"] += 1
             counts["wins"] += len(line.get("wins", ()))
+            counts["wins"] += sum(prize["win"] > 0 for prize in line.get("prizes", ()))
             if (kind := f"{line['type']}s") in counts:
                 counts[kind] += 1
     if instance_id is not None and not counts["instances"]:

@@ -6,16 +6,19 @@ The format is described in docs/fairness.md, and docs/check_fairness.py checks i
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from jackpotd.core import events as happened
 from jackpotd.core import evolve as transitions
 from jackpotd.core import money
 from jackpotd.core.events import InstanceEvent
-from jackpotd.core.rules import WHOLE, PotRules, Rules
+from jackpotd.core.passing import own_schedule
+from jackpotd.core.rules import WHOLE, Percentage, PotRules, RaffleRules, Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import Contributor, Definition, Instance
 from jackpotd.core.winning import is_funded
-from jackpotd.engine.cells import definition_of
+from jackpotd.engine.cells import born
 from jackpotd.wire import records
 
 FORMAT = 1
@@ -40,10 +43,9 @@ def told(history: Iterator[records.Record]) -> Iterator[Line]:
     for record in history:
         match record:
             case records.Created():
-                definition = definition_of(record)
-                story = Story(transitions.create(definition, record.status))
+                story = Story(born(record))
                 stories[record.instance_id] = story
-                yield {"type": "instance", **_who(definition), "rules": _rules(story.state.rules)}
+                yield story.birth()
             case records.Entry():
                 if record.instance_id not in stories:
                     raise HistoryBroken(f"the birth of {record.instance_id} is in no journal")
@@ -68,7 +70,26 @@ def _rules(rules: Rules) -> Line:
         "operator_share": rules.operator_share,
         "withhold_above": rules.withhold_above,
         "pots": [_pot(pot) for pot in rules.pots],
+        "raffle": None if rules.raffle is None else _raffle(rules.raffle, rules),
     }
+
+
+def _raffle(raffle: RaffleRules, rules: Rules) -> Line:
+    """A raffle's rules; `wager_share` is what of a wager is contributed, where that is a share of it."""
+    contribution = rules.contribution
+    return {
+        "duration_ms": raffle.duration_ms,
+        "cost": raffle.cost,
+        "metric": raffle.metric,
+        "accumulates": raffle.accumulates,
+        "one_prize_per_player": raffle.one_prize_per_player,
+        "prizes": [asdict(tier) for tier in raffle.prizes],
+        "wager_share": contribution.share if isinstance(contribution, Percentage) else None,
+    }
+
+
+def _schedule(schedule: Schedule | None) -> Line | None:
+    return None if schedule is None else msgspec.to_builtins(schedule)
 
 
 def _pot(pot: PotRules) -> Line:
@@ -94,6 +115,12 @@ class Story:
         self._lines: list[Line] = []
         self._moment: Line = {}
         self._payouts: list[Line] = []
+
+    def birth(self) -> Line:
+        """The line that an instance begins with."""
+        state = self.state
+        rules, schedule = _rules(state.rules), _schedule(own_schedule(state))
+        return {"type": "instance", **_who(state.definition), "rules": rules, "schedule": schedule}
 
     def told(self, events: Sequence[InstanceEvent]) -> list[Line]:
         """The lines of one entry: what happened, then what the pots hold after it, then secrets."""
@@ -138,6 +165,24 @@ class Story:
                 rules = _rules(event.rules)
                 self._lines.append({**self._line("rules", event.at_ms), "rules": rules})
             case _:
+                self._note_of_raffle(event)
+
+    def _note_of_raffle(self, event: InstanceEvent) -> None:
+        """Schedules, and the rounds of a raffle by them."""
+        match event:
+            case happened.ScheduleChanged():
+                changed = {"brand": event.brand, "schedule": _schedule(event.schedule)}
+                self._lines.append({**self._line("schedule", event.at_ms), **changed})
+            case happened.RoundOpened():
+                bounds = {"starts_ms": event.starts_ms, "ends_ms": event.ends_ms}
+                opened = {"is": "opened", "number": event.number, **bounds}
+                self._lines.append({**self._line("round", event.at_ms), **opened})
+            case happened.RoundsMissed():
+                missed = {"is": "missed", "count": event.count, "until_ms": event.until_ms}
+                self._lines.append({**self._line("round", event.at_ms), **missed})
+            case happened.RoundResolved():
+                self._lines.append(self._draw(event))
+            case _:
                 pass
 
     def _id(self, pot: int) -> str:
@@ -180,10 +225,26 @@ class Story:
             "round": event.round_id,
             **_somebody(event),
             "worth": event.worth,
+            "bought": None if event.issued is None else asdict(event.issued),
             "attended": attendance is not None,
             "draws": [(self._id(pot), draw, limit) for pot, draw, limit in event.draws],
             "lots": [(self._id(pot), point, draw) for pot, point, draw in lots],
             **self._standing(),
+        }
+
+    def _draw(self, event: happened.RoundResolved) -> Line:
+        """A round of a raffle; `added` is what its pot was topped up with for the next one."""
+        return {
+            **self._line("draw", event.at_ms),
+            "number": event.number,
+            "starts_ms": event.starts_ms,
+            "ends_ms": event.ends_ms,
+            "tickets": event.tickets,
+            "entrants": event.entrants,
+            "counted": event.counted,
+            "pot": event.pot,
+            "prizes": [_prize(prize) for prize in event.prizes],
+            "added": event.from_reserve + event.from_boost + event.deficit,
         }
 
     def _win(self, event: happened.PotWon) -> Line:
@@ -240,4 +301,19 @@ def _payout(payout: happened.Payout) -> Line:
         "paid": payout.paid,
         "draw": payout.draw,
         "among": payout.among,
+    }
+
+
+def _prize(prize: happened.Prize) -> Line:
+    return {
+        "tier": prize.tier,
+        "entrant": prize.entrant,
+        "draw": prize.draw,
+        "among": prize.among,
+        "value": prize.value,
+        "round": prize.round_id,
+        **_somebody(prize.winner),
+        "win": prize.win,
+        "paid": prize.paid,
+        "withheld": prize.is_withheld,
     }

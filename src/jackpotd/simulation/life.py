@@ -11,7 +11,7 @@ from random import Random
 from msgspec import Struct
 
 from jackpotd.core import ledger, operating, sealing, windows
-from jackpotd.core.commands import Contribute, DecideHeldWin, EndWindows, Streams
+from jackpotd.core.commands import Contribute, DecideHeldWin, PassTime, Streams
 from jackpotd.core.decide import contribute
 from jackpotd.core.events import (
     CommunityPaid,
@@ -167,7 +167,7 @@ class Life:
 
     def _end_windows_at(self, at_ms: int) -> None:
         rounds = tuple(_ROUND for _ in self._rules.pots)
-        command = EndWindows(at_ms, rounds, self._streams, self._crowd)
+        command = PassTime(at_ms, rounds, self._streams, self._crowd)
         events = windows.end(self._state, command)
         if not events:
             raise SimulationError("a window was over and did not end")

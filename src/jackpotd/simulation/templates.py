@@ -7,6 +7,7 @@ from jackpotd.core.rules import Rules
 from jackpotd.simulation.figures import Template
 from jackpotd.wire import codec
 from jackpotd.wire import template as template_wire
+from jackpotd.wire.errors import invalid
 
 OWNER = "simulation"
 BRAND = "brand"
@@ -24,6 +25,8 @@ def read(body: bytes) -> tuple[Rules, Template]:
     owner = document.owner_id
     brand = owner if ":" in owner else f"{owner}:{BRAND}"
     rules = template_wire.compile_rules(document, [brand])
+    if rules.raffle is not None:
+        raise invalid("$.raffle", "is not simulated: a raffle pays its prizes, whatever is drawn")
     return rules, Template(id=document.id, name=document.name, currency=document.currency)
 
 

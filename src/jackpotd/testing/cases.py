@@ -12,6 +12,7 @@ from jackpotd.testing.core_driver import RATES
 from jackpotd.testing.templates import Json
 
 WHOLE_WAGER: Json = {"Percentage": "1"}
+ROUND: Json = {"Seconds": 100}
 
 
 def pot(name: str = "a", share: str = "0.25", seed: str = "10", **changes: Any) -> Json:
@@ -59,6 +60,39 @@ def template(*pots: Json, kind: Json | None = None, **changes: Any) -> Json:
         "pots": list(pots),
         **changes,
     }
+
+
+def raffle(
+    *prizes: Json,
+    duration: Json | None = ROUND,
+    **changes: Any,
+) -> Json:
+    """A raffle in EUR: rounds of 100 seconds, a ticket for 2.00 of base wager, everything for its only pot `main`.
+
+    `cost`, `metric`, `accumulate` and `one_prize_per_player` are short for their places; `pot` holds what is changed of
+    the pot (see `pot`).
+    """
+    ticket = {"cost": "2.00", "metric": "BaseWager", "accumulate": True}
+    ticket |= {name: changes.pop(name) for name in [*ticket] if name in changes}
+    main = {"share": "1", "seed_share": "0", "hits": [], **changes.pop("pot", {})}
+    rules = {
+        "duration": duration,
+        "ticket": ticket,
+        "prizes": list(prizes),
+        "one_prize_per_player": changes.pop("one_prize_per_player", True),
+    }
+    return template(pot("main", **main), jackpot_type="Raffle", raffle=rules, **changes)
+
+
+def schedule(start: int | None = 0, end: int | None = None, *rules: Json) -> Json:
+    """A schedule; without rules it is open all the time."""
+    return {"timestamp_start": start, "timestamp_end": end, "recurrence_rules": list(rules)}
+
+
+def daily(first: int, last: int, interval: int = 1) -> Json:
+    """A rule that is open from one hour of each day to another."""
+    hours = [{"hour": hour, "minute": 0, "sec": 0} for hour in (first, last)]
+    return {"frequency": {"Daily": {"hours": [hours]}}, "interval": interval}
 
 
 def value_point(low: str, high: str) -> Json:

@@ -1,17 +1,17 @@
-"""One instance of the real core by itself: seals, windows and crowd kept as its owner keeps them.
+"""One instance of the real core by itself: seals, windows, crowd and tickets kept as its owner keeps them.
 
-It decides nothing: it asks `core.decide`, `core.operating` and `core.windows`, folds what they answer, and seals pots
-anew with secrets of its own. The ledger is checked after every single event.
+It decides nothing: it asks `core.decide`, `core.operating`, `core.passing` and `core.raffle`, folds what they answer,
+and seals pots anew with secrets of its own. The ledger is checked after every single event.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from jackpotd.core import decide, ledger, operating, sealing, tipping, windows
+from jackpotd.core import decide, ledger, operating, passing, raffle, sealing, tipping
 from jackpotd.core import evolve as transitions
-from jackpotd.core.commands import Bet, Contribute, EndWindows, OperatorCommand, OptIn
+from jackpotd.core.commands import Bet, Contribute, OperatorCommand, OptIn, PassTime
 from jackpotd.core.events import (
     Adjusted,
     CommunityPaid,
@@ -21,14 +21,19 @@ from jackpotd.core.events import (
     OptInChanged,
     PotClosed,
     PotWon,
+    RoundOpened,
+    RoundResolved,
     Sealed,
+    StatusChanged,
     TransferTaken,
 )
 from jackpotd.core.fairness import PotStream, commitment_to
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import (
     UNKNOWN_PLAYER,
+    Contributor,
     Definition,
     Instance,
     LastSeen,
@@ -36,6 +41,7 @@ from jackpotd.core.state import (
     Seal,
     Status,
 )
+from jackpotd.core.urn import Urn
 from jackpotd.testing.templates import rates
 
 Who = tuple[str, str]
@@ -71,7 +77,7 @@ class PlainCrowd:
 @dataclass
 class Done:
     """What one command did. `snapshots` shows the pots after the contribution, if there was one, and before each
-    payment: the first of both is one and the same.
+    payment and each change of the status: the first of both is one and the same.
     """
 
     events: list[InstanceEvent] = field(default_factory=list)
@@ -83,7 +89,9 @@ class Done:
     def meet(self, event: InstanceEvent, before: Instance, after: Instance) -> None:
         """One more event, which led from one state to the other."""
         last = self.events[-1] if self.events else None
-        begins = isinstance(event, CommunityPaid | PotWon) and not isinstance(last, CommunityPaid)
+        pays = isinstance(event, CommunityPaid | PotWon | RoundResolved)
+        pays |= isinstance(event, StatusChanged)  # what a termination empties
+        begins = pays and not isinstance(last, CommunityPaid)
         is_known = bool(self.of(Contributed)) and not self.of(PotWon)
         if begins and not is_known:
             self.snapshots.append(snapshot_of(before))
@@ -102,6 +110,7 @@ class CoreInstance:
 
     Args:
         rules: what it is born with.
+        schedule: its own one, which a raffle needs.
         secret_of: the secret for a pot's seal, by the pot's index and the seal's number; by default from a seed.
         follow: what an owner adds after events, such as pending parameters that take effect.
     """
@@ -111,15 +120,17 @@ class CoreInstance:
         rules: Rules,
         *,
         status: Status = Status.ACTIVE,
+        schedule: Schedule | None = None,
         at_ms: int = 0,
         instance_id: str = INSTANCE,
         secret_of: Callable[[int, int], bytes] | None = None,
         follow: Callable[[Sequence[InstanceEvent]], list[InstanceEvent]] | None = None,
     ) -> None:
         definition = Definition(instance_id, "", "op", "t", "op", at_ms, rules)
-        self.state: Instance = transitions.create(definition, status)
+        self.state: Instance = transitions.create(definition, status, schedule)
         self.players: dict[Who, Player] = {}
         self.crowd = PlainCrowd()
+        self.entrants: list[Who] = []
         self.secrets: dict[tuple[int, int], bytes] = {}
         self.streams: list[PotStream | None] = [None] * len(rules.pots)
         self.log: list[InstanceEvent] = []
@@ -129,6 +140,10 @@ class CoreInstance:
         self._follow = follow or (lambda _events: [])
         for pot in range(len(rules.pots)):
             self._fold(self._sealed(pot, at_ms), Done())
+        for event in raffle.next_round(self.state, at_ms):
+            self._fold(event, Done())
+        for pot in sealing.unsealed(self.state, self.log):
+            self._fold(self._sealed(pot, at_ms), Done())
 
     @property
     def rules(self) -> Rules:
@@ -137,9 +152,10 @@ class CoreInstance:
     def player(self, who: Who) -> Player:
         return self.players.get(who, UNKNOWN_PLAYER)
 
-    def next_end_ms(self) -> int | None:
-        """When the next window ends: whatever comes then or later, `end_windows` comes first."""
-        return windows.next_end_ms(self.state) if self.rules.has_times else None
+    def due_ms(self) -> int | None:
+        """When time does something: whatever comes then or later, `pass_time` comes first."""
+        found = (passing.due_ms(self.state), raffle.due_ms(self.state))
+        return min((each for each in found if each is not None), default=None)
 
     def contribute(
         self, bet: Bet, at_ms: int, *, round_id: str = "round", multipliers: dict[str, int] = RATES
@@ -154,12 +170,34 @@ class CoreInstance:
         who = (command.brand, command.player_id)
         return self._settle(decide.opt_in(self.state, command), command.at_ms, who)
 
-    def end_windows(self, at_ms: int, round_ids: Sequence[str] | None = None) -> Done:
-        names = tuple(round_ids or (f"window {at_ms}",) * len(self.rules.pots))
-        command = EndWindows(at_ms, names, tuple(self.streams), self.crowd)
-        done = self._settle(windows.end(self.state, command), at_ms, None)
-        assert isinstance(done, Done)  # noqa: S101 - time cannot be refused
-        return done
+    def pass_time(self, at_ms: int) -> Iterator[Done]:
+        """All that is due by now, step by step; a round that is over is a step of its own."""
+        while True:
+            due_ms = passing.due_ms(self.state)
+            if due_ms is not None and at_ms >= due_ms:
+                names = (f"window {at_ms}",) * len(self.rules.pots)
+                command = PassTime(at_ms, names, tuple(self.streams), self.crowd)
+                yield self._settled(passing.passed(self.state, command), at_ms)
+            ends_ms = raffle.due_ms(self.state)
+            if ends_ms is None or at_ms < ends_ms:
+                return
+            yield self._settled([self._resolved(at_ms)], at_ms)
+
+    def _resolved(self, at_ms: int) -> RoundResolved:
+        """The round that is over, with a draw for each prize; the prizes' names count up."""
+        holdings = [self.players[who].tickets for who in self.entrants]
+        urn, stream = Urn([0 if each is None else each.count for each in holdings]), self.streams[0]
+        if stream is None:
+            raise ValueError("the raffle is not sealed")
+        prizes = []
+        for number, drawn in enumerate(raffle.draws(self.state, urn, stream)):
+            who = self.entrants[drawn.entrant]
+            last = self.players[who].last
+            if last is None:
+                raise ValueError("somebody has tickets, and has never contributed")
+            winner = Contributor(*who, last.currency, last.player_rate, last.jackpot_rate)
+            prizes.append(raffle.prize(self.state, drawn, winner, f"prize {at_ms} {number}"))
+        return raffle.resolved(self.state, at_ms, prizes)
 
     def operate(self, command: OperatorCommand) -> Done | Rejection:
         return self._settle(operating.decide(self.state, command), command.at_ms, None)
@@ -167,14 +205,20 @@ class CoreInstance:
     def _settle(
         self, outcome: Sequence[InstanceEvent] | Rejection, at_ms: int, who: Who | None
     ) -> Done | Rejection:
-        if isinstance(outcome, Rejection):
-            return outcome
+        return outcome if isinstance(outcome, Rejection) else self._settled(outcome, at_ms, who)
+
+    def _settled(
+        self, outcome: Sequence[InstanceEvent], at_ms: int, who: Who | None = None
+    ) -> Done:
+        """These events, and all that follows from them."""
         done, before_others = Done(), None
         for event in outcome:
             if isinstance(event, OTHER_MONEY) and before_others is None:
                 before_others = self.state
             self._fold(event, done, who)
         for event in self._follow(list(done.events)):
+            self._fold(event, done)
+        for event in raffle.next_round(self.state, at_ms) if done.events else ():
             self._fold(event, done)
         won = {event.pot for event in done.of(PotWon)}
         for pot in sealing.unsealed(self.state, done.events):
@@ -198,11 +242,16 @@ class CoreInstance:
             self.players[who] = transitions.evolve_player(self.player(who), event)
         if isinstance(event, Contributed):
             self._note(event)
+        elif isinstance(event, RoundOpened):
+            self.entrants.clear()
 
     def _note(self, event: Contributed) -> None:
-        last = self.player((event.brand, event.player_id)).last
+        who = (event.brand, event.player_id)
+        last = self.player(who).last
         if last is not None:
-            self.crowd.last[event.brand, event.player_id] = last
+            self.crowd.last[who] = last
+        if event.issued is not None and event.issued.entrant == len(self.entrants):
+            self.entrants.append(who)
 
     def snapshot(self) -> Snapshot:
         return snapshot_of(self.state)

@@ -2,7 +2,7 @@
 
 import copy
 import random
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -68,43 +68,57 @@ class History:
         left_when_over = 6
         for _ in range(steps):
             left_when_over -= self.is_over
-            if left_when_over:
+            if left_when_over > 0:
                 self.step()
 
     def step(self) -> None:
         """Mostly a contribution, else something that an operator or a player does; time may pass before it."""
         rng = self.rng
-        self.at_ms += rng.choice(_STEPS_MS) if rng.random() < 0.7 else 0
+        self.at_ms += rng.choice(self.steps_ms()) if rng.random() < 0.7 else 0
         if rng.random() < 0.3:
             self.at_ms = self._edge_ms()
         self.number += 1
-        if rng.random() < 0.8:
+        if rng.random() < self.contributes():
             self.contribute()
         else:
-            rng.choice(
-                (
-                    self.opt_in,
-                    self.boost,
-                    self.adjust,
-                    self.trigger,
-                    self.decide_held,
-                    self.decide_held,
-                    self.pause_or_resume,
-                    self.ask_change,
-                )
-            )()
+            rng.choice(self.others())()
+
+    def contributes(self) -> float:
+        """How often a step is a contribution."""
+        return 0.8
+
+    def steps_ms(self) -> Sequence[int]:
+        """How much time may pass between two steps."""
+        return _STEPS_MS
+
+    def others(self) -> Sequence[Callable[[], None]]:
+        """What may happen instead of a contribution."""
+        return (
+            self.opt_in,
+            self.boost,
+            self.adjust,
+            self.trigger,
+            self.decide_held,
+            self.decide_held,
+            self.pause_or_resume,
+            self.ask_change,
+        )
 
     def _edge_ms(self) -> int:
-        """The moment of a hidden instant or of a window's end, or the millisecond before; now, if there is none."""
-        edges = [
+        """A moment at which something changes by itself, or the millisecond before; now, if there is none."""
+        edges = self.edges_ms()
+        later = [each - before for each in edges for before in (0, 1) if each - before > self.at_ms]
+        return self.rng.choice(later) if later else self.at_ms
+
+    def edges_ms(self) -> list[int]:
+        """The moments of hidden instants and of windows' ends."""
+        return [
             moment
             for pot in self.pair.oracle.jackpot.open_pots
             if pot.seal is not None
             for place, point in enumerate(pot.rules.hidden_times)
             for moment in edges_ms(pot.seal, place, point, self.at_ms)
         ]
-        later = [each - before for each in edges for before in (0, 1) if each - before > self.at_ms]
-        return self.rng.choice(later) if later else self.at_ms
 
     def contribute(self) -> None:
         rng, rules = self.rng, self.pair.core.rules
@@ -215,11 +229,15 @@ class History:
     def ask_change(self) -> None:
         rng, pair = self.rng, self.pair
         pot = rng.choice((None, rng.randrange(len(pair.pot_ids))))
-        patch = _general_patch(rng, len(pair.pot_ids)) if pot is None else _pot_patch(rng, pot)
+        patch = self.general_patch() if pot is None else _pot_patch(rng, pot)
         change = PendingChange(
             f"change {self.number}", pot, b'{"any":1}', self.at_ms, "someone", "why"
         )
         pair.ask_change(AskChange(self.at_ms, (change,), b"{}"), patch)
+
+    def general_patch(self) -> Patch:
+        """Parameters that are no pot's."""
+        return _general_patch(self.rng, len(self.pair.pot_ids))
 
     def pot_id(self) -> str:
         return self.rng.choice(self.pair.pot_ids)

@@ -25,8 +25,9 @@ from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
 from jackpotd.testing.memory_journal import MemoryJournal
 from jackpotd.testing.memory_log import MemoryLog
-from jackpotd.testing.templates import Json, encoded, rates
+from jackpotd.testing.templates import Json, compiled_schedule, encoded, rates
 from jackpotd.testing.vault import SeededVault
+from jackpotd.wire import parts
 from jackpotd.wire.catalog_records import (
     Brand,
     CatalogEntity,
@@ -85,8 +86,15 @@ def currencies(brand_path: str) -> Currencies:
     return Currencies(brand_id=brand_path, base_currency="EUR", rates=rates(), updated_ms=BORN_MS)
 
 
-def instance(instance_id: str, template: Json, *, status: Status = Status.ACTIVE) -> InstanceEntry:
+def instance(
+    instance_id: str,
+    template: Json,
+    *,
+    status: Status = Status.ACTIVE,
+    schedule: Json | None = None,
+) -> InstanceEntry:
     """An instance that the shard gives birth to when it starts."""
+    own = compiled_schedule(schedule)
     return InstanceEntry(
         instance_id=instance_id,
         name=instance_id,
@@ -98,6 +106,7 @@ def instance(instance_id: str, template: Json, *, status: Status = Status.ACTIVE
         status=status,
         created_ms=BORN_MS,
         by="test",
+        schedule=None if own is None else parts.part_of(own),
     )
 
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from jackpotd.core import ledger
 from jackpotd.core.events import (
     Adjusted,
@@ -13,15 +15,18 @@ from jackpotd.core.events import (
     HeldWinDecided,
     InstanceEvent,
     PotWon,
+    RoundResolved,
+    StatusChanged,
     TipHeld,
     TransfersSent,
     TransferTaken,
     WindowEnded,
 )
+from jackpotd.core.passing import BY
 from jackpotd.core.rejections import Rejection
 from jackpotd.engine.messages import Accepted, Taken
 from jackpotd.testing.house import House
-from jackpotd.wire import records
+from jackpotd.wire import records, rows
 
 _HELD = ("house", "withheld", "pot:", "seed_reserve:", "boost:", "undistributed:")
 
@@ -67,6 +72,14 @@ class Bank:
                 return item.deficit
             case PotWon():
                 return item.deficit - item.paid
+            case RoundResolved():
+                self.withheld |= {
+                    (instance_id, prize.round_id, 0): prize.paid
+                    for prize in item.prizes
+                    if prize.is_withheld
+                }
+                paid = sum(prize.paid for prize in item.prizes if not prize.is_withheld)
+                return item.shortfall + item.deficit - paid
             case HeldWinDecided():
                 paid = self.withheld.pop((instance_id, item.round_id, item.pot))
                 return -paid if item.is_released else 0
@@ -103,14 +116,35 @@ class Bank:
         _same([], [each for each, times in self.rounds.items() if times > 1], "rounds used twice")
 
     def _read_what_time_did(self) -> None:
-        """Windows that end are nobody's request."""
+        """Windows and rounds that end are nobody's request, nor what a schedule does."""
         for seq, data in self.house.log.scan(self._read_seq + 1):
             record = records.decode(data)
             self._read_seq = seq
             if isinstance(record, records.Entry):
                 events = records.to_events(record.events)
-                if isinstance(events[0], WindowEnded | TipHeld | CommunityPaid | PotWon):
+                if _is_by_time(events[0]):
                     self.enter(record.instance_id, events)
+
+    def check_credits(self) -> None:
+        """What wallets have still to be told: each prize of each round, but for those that were rejected."""
+        overlay = self.house.fold.overlay
+        expected: dict[str, dict[int, dict[str, rows.CreditRow]]] = {}
+        for _, data in self.house.log.scan(1):
+            record = records.decode(data)
+            if isinstance(record, records.Entry):
+                rounds = expected.setdefault(record.instance_id, {})
+                for item in records.to_events(record.events):
+                    _enter_credits(rounds, item)
+        for name, rounds in expected.items():
+            numbers = [row.number for row in overlay.rounds_down(name)]
+            _same(sorted(rounds, reverse=True), numbers, f"rounds of {name}")
+            for number, owed in rounds.items():
+                found = {row.round_id: row for row in overlay.round_credits(name, number)}
+                _same(owed, found, f"credits of round {number} of {name}")
+                round_ = overlay.round(name, number)
+                order = 0 if round_ is None else round_.order
+                won = {row.round_id for row in overlay.round_winners(name, order)}
+                _same({*owed}, won, f"winners of round {number} of {name}")
 
     def check_winners(self) -> None:
         """Winners are read in the order of the journal, the latest first, over all pots and for each."""
@@ -140,6 +174,35 @@ def _same(expected: object, found: object, what: str) -> None:
         raise BooksDifferError(f"{what}: {expected} by the answers, {found} in the books")
 
 
+def _is_by_time(event: InstanceEvent) -> bool:
+    if isinstance(event, StatusChanged):
+        return event.by == BY
+    return isinstance(event, WindowEnded | TipHeld | CommunityPaid | PotWon | RoundResolved)
+
+
+def _enter_credits(rounds: dict[int, dict[str, rows.CreditRow]], item: InstanceEvent) -> None:
+    if isinstance(item, RoundResolved):
+        rounds[item.number] = {
+            prize.round_id: rows.CreditRow(
+                item.at_ms,
+                item.number,
+                prize.winner.brand,
+                prize.winner.player_id,
+                prize.winner.currency,
+                prize.win,
+                prize.round_id,
+                prize.is_withheld,
+            )
+            for prize in item.prizes
+            if prize.win
+        }
+    elif isinstance(item, HeldWinDecided):
+        for owed in rounds.values():
+            held = owed.pop(item.round_id, None)
+            if held is not None and item.is_released:
+                owed[item.round_id] = replace(held, is_withheld=False)
+
+
 def _without_rejected(
     won: list[tuple[int, str, int]], events: Sequence[records.EventRecord]
 ) -> None:
@@ -155,5 +218,7 @@ def _winners_of(events: Sequence[records.EventRecord]) -> Iterator[tuple[int, st
     for item in events:
         if isinstance(item, records.CommunityPaid):
             yield from ((item.pot, item.round_id, each.paid) for each in item.payouts)
+        elif isinstance(item, records.RoundResolved):
+            yield from ((0, each.round_id, each.paid) for each in item.prizes if each.win)
         elif isinstance(item, records.PotWon):
             yield item.pot, item.round_id, item.paid

@@ -16,16 +16,18 @@ from jackpotd.core.commands import (
     OperatorCommand,
     OptIn,
     SendTransfers,
+    SetSchedule,
     TakeTransfer,
     Trigger,
 )
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import WHOLE
-from jackpotd.core.state import Contributor, PendingChange, Status, Transfer
+from jackpotd.core.state import Contributor, Instance, PendingChange, Status, Transfer
 from jackpotd.engine.messages import Accepted, ContributionRequest, Operated, Reply, Taken
 from jackpotd.testing.house import House, request
 from jackpotd.testing.house_bank import Bank, BooksDifferError
-from jackpotd.testing.templates import MULTIPLIERS, rates
+from jackpotd.testing.raffle_templates import random_rules, random_schedule
+from jackpotd.testing.templates import MULTIPLIERS, Json, compiled_schedule, rates
 from jackpotd.wire.errors import RequestRefused
 from jackpotd.wire.parameter_changes import split_changes
 
@@ -48,7 +50,7 @@ class Load:
     async def round(self, callers: int) -> None:
         """So many requests at once, answered or given up; then whoever gave up asks again."""
         gone: list[ContributionRequest] = []
-        self.house.clock.now_ms += self.rng.choice((0, 500, 61_000, 3_700_000))
+        self.house.clock.now_ms += self.rng.choice((0, 500, 61_000, 3_700_000, 12_000_000))
         async with trio.open_nursery() as nursery:
             for _ in range(callers):
                 nursery.start_soon(self._call, gone)
@@ -127,13 +129,16 @@ class Load:
     def _command(self, instance_id: str) -> OperatorCommand | None:
         rng, state = self.rng, self.house.fold.cells[instance_id].state
         pot_id = rng.choice(state.rules.pots).id
-        kind = rng.choice((Boost, Adjust, Trigger, DecideHeldWin, AskChange))
+        kinds = (Boost, Adjust, Trigger, DecideHeldWin, AskChange)
+        kind = rng.choice((*kinds, SetSchedule) if state.rare.schedules else kinds)
         if kind is Boost:
             return Boost(0, pot_id, rng.randint(1, 10**10), "someone", "why")
         if kind is Adjust:
             return Adjust(0, pot_id, rng.randint(-(10**8), 10**8), "someone", "why")
         if kind is AskChange:
             return self._change(instance_id, pot_id)
+        if kind is SetSchedule:
+            return self._schedule(state)
         self._keys += 1
         if kind is Trigger:
             jackpot = rates()[state.rules.currency]
@@ -146,14 +151,24 @@ class Load:
         pot_id = state.rules.pots[win.pot].id
         return DecideHeldWin(0, win.round_id, pot_id, rng.random() < 0.5, "someone", "why")
 
+    def _schedule(self, state: Instance) -> SetSchedule:
+        """Another schedule, or none, for a brand or for the instance; now and then one that a raffle must refuse."""
+        rng, brand = self.rng, self.rng.choice(("", *BRANDS))
+        now_ms = self.house.clock.now_ms
+        document = random_schedule(rng, now_ms, is_raffle=state.rules.raffle is not None)
+        new = None if rng.random() < 0.2 else compiled_schedule(document)
+        return SetSchedule(0, brand, new, "someone", "why")
+
     def _change(self, instance_id: str, pot_id: str) -> AskChange | None:
         """A change as the admin calls split it, or nothing where the template does not allow it."""
         rng, state = self.rng, self.house.fold.cells[instance_id].state
         entry = self.house.catalog.instances[instance_id]
-        whole = {
+        whole: Json = {
             "win_selector_strategy": rng.choice(("Highest", "Lowest", "All")),
             "pots": {pot_id: {"seed_strategy": {"min_reseed_value": rng.choice(("0", "0.7"))}}},
         }
+        if state.rules.raffle is not None:
+            whole["raffle"] = random_rules(rng, must_last=rng.random() < 0.5)
         document = state.rare.document or bytes(entry.document)
         ids = [pot.id for pot in state.rules.pots]
         pending = [(each.pot, each.changes) for each in state.rare.pending]

@@ -24,24 +24,30 @@ from jackpotd.core.events import (
     InstanceEvent,
     OptInChanged,
     PotWon,
+    RoundResolved,
     RulesChanged,
+    ScheduleChanged,
+    Sealed,
     StatusChanged,
     TransfersSent,
     TransferTaken,
     Triggered,
 )
 from jackpotd.core.money import SCALE
+from jackpotd.core.passing import BY
 from jackpotd.core.rules import Variable
+from jackpotd.core.schedule import Schedule
 from jackpotd.core.state import UNKNOWN_PLAYER, Contributor, Player, Seal
-from jackpotd.engine.cells import definition_of
+from jackpotd.engine.cells import born
 from jackpotd.engine.ports import Vault
 from jackpotd.testing import reference_model as oracle_of
 from jackpotd.testing.core_driver import Done
-from jackpotd.testing.oracle_comparison import agree
+from jackpotd.testing.oracle_comparison import agree, compare_tickets
 from jackpotd.testing.oracle_pair import preference_of
 from jackpotd.testing.oracle_witness import Witness
 from jackpotd.testing.templates import Json
-from jackpotd.wire import records
+from jackpotd.wire import codec, parts, records
+from jackpotd.wire.schedule import schedule_answer
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
@@ -99,7 +105,7 @@ class AuditedInstance:
         vault: Vault,
         rates_of: Callable[[str], Mapping[str, int]],
     ) -> None:
-        self.state = transitions.create(definition_of(created), created.status)
+        self.state = born(created)
         self._rates_of = rates_of
         self._template: Json = _DECODER.decode(created.template)
         self._players: dict[tuple[str, str], Player] = {}
@@ -108,6 +114,7 @@ class AuditedInstance:
             str(created.status),
             created.instance_id,
             lambda pot, seal: self._secret(vault, pot, seal),
+            _document(None if created.schedule is None else parts.core_of(created.schedule)),
         )
         self._takers: dict[type[InstanceEvent], Callable[[Any, Done], None]] = {
             Triggered: self._triggered,
@@ -116,7 +123,11 @@ class AuditedInstance:
             Adjusted: self._adjusted,
             ChangeAsked: self._change_asked,
             StatusChanged: self._status_changed,
+            TransfersSent: self._sent,
             TransferTaken: self._taken,
+            ScheduleChanged: self._schedule_changed,
+            Sealed: self._begun,
+            RoundResolved: self._round_resolved,
         }
 
     def take(self, events: Sequence[InstanceEvent], bet: Bet | None) -> None:
@@ -141,8 +152,9 @@ class AuditedInstance:
         elif type(first) in self._takers:
             self._takers[type(first)](first, done)
         elif not isinstance(first, OptInChanged):
-            self._windows_ended(done)
+            self._time_passed(done)
         self.witness.check(self.state)
+        compare_tickets(self.witness.oracle, self._players)
 
     def _play(
         self,
@@ -168,12 +180,22 @@ class AuditedInstance:
         known = self._players.get((contributed.brand, contributed.player_id), UNKNOWN_PLAYER)
         return preference_of(known, contributed.currency)
 
-    def _windows_ended(self, done: Done) -> None:
-        """Time has passed, or only seals were made."""
+    def _begun(self, event: Sealed, done: Done) -> None:
+        """Its first secrets were made, and the first round of a raffle was set."""
+        self.witness.begun(event.at_ms, done.events)
+
+    def _time_passed(self, done: Done) -> None:
         at_ms = done.events[0].at_ms
         names = dict.fromkeys(self.witness.pot_ids, "")
         names |= {self.witness.pot_ids[won.pot]: won.round_id for won in done.of(PotWon)}
-        self.witness.windows_ended(at_ms, names, done, self.state, self._template)
+        self.witness.time_passed(at_ms, names, done, self.state, self._template)
+
+    def _round_resolved(self, event: RoundResolved, done: Done) -> None:
+        self.witness.round_resolved(event.at_ms, done, self.state, self._template)
+
+    def _schedule_changed(self, event: ScheduleChanged, done: Done) -> None:
+        new = _document(event.schedule)
+        self._unrefused(self.witness.oracle.set_schedule(event.brand, new, event.at_ms), done)
 
     def _triggered(self, event: Triggered, done: Done) -> None:
         (won,) = done.of(PotWon)
@@ -211,8 +233,11 @@ class AuditedInstance:
         for sent in done.of(TransfersSent):  # it was terminated because its money leaves
             self._sent(sent, done)
             return
+        if event.by == BY:
+            self._time_passed(done)
+            return
         self.witness.oracle.change_status(str(event.status))
-        self.witness.take_seals(done.events)
+        self.witness.operated(event.at_ms, done)
 
     def _sent(self, event: TransfersSent, done: Done) -> None:
         """By weight: what each transfer carries of its pot, since the journal does not say what was asked for."""
@@ -225,15 +250,23 @@ class AuditedInstance:
 
     def _taken(self, event: TransferTaken, done: Done) -> None:
         pot_id = self.witness.pot_ids[event.pot]
-        parts = (Fraction(each, SCALE) for each in (event.value, event.reserve, event.boost))
-        self.witness.oracle.take(pot_id, oracle_of.Shipment(pot_id, *parts))
-        self.witness.take_seals(done.events)
+        amounts = (Fraction(each, SCALE) for each in (event.value, event.reserve, event.boost))
+        self.witness.oracle.take(pot_id, oracle_of.Shipment(pot_id, *amounts))
+        self.witness.operated(event.at_ms, done)
 
     def _unrefused(self, refused: oracle_of.Rejection | None, done: Done) -> None:
         agree(None, refused, type(done.events[0]).__name__)
-        self.witness.take_seals(done.events)
+        self.witness.operated(done.events[0].at_ms, done)
 
     def _secret(self, vault: Vault, pot: int, seal: Seal) -> bytes:
         pot_id = self.witness.pot_ids[pot]
         instance_id = self.state.definition.instance_id
         return vault.secret(instance_id, pot_id, seal.number, seal.nonce)
+
+
+def _document(schedule: Schedule | None) -> Json | None:
+    """A schedule as its operator wrote it."""
+    if schedule is None:
+        return None
+    document: Json = msgspec.json.decode(codec.encode(schedule_answer(schedule)))
+    return document

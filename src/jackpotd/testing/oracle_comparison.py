@@ -1,20 +1,30 @@
-"""Whether the core's facts are the oracle's: wins and their amounts, community, boards, windows, the ledger.
+"""Whether the core's facts are the oracle's: wins and their amounts, community, boards, windows, rounds, the ledger.
 
 Every function raises OracleDisagreementError where they are not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import NoReturn, TypeVar
 
+from msgspec.structs import astuple
+
 from jackpotd.core import ledger
-from jackpotd.core.events import CommunityPaid, Contributed, PotClosed, PotWon, TipHeld
+from jackpotd.core.events import (
+    CommunityPaid,
+    Contributed,
+    PotClosed,
+    PotWon,
+    Prize,
+    RoundResolved,
+    TipHeld,
+)
 from jackpotd.core.money import SCALE
 from jackpotd.core.rules import WHOLE, Rules
-from jackpotd.core.state import Instance, Leader, Status
+from jackpotd.core.state import Instance, Leader, Player, Status
 from jackpotd.testing import reference_model as oracle_of
-from jackpotd.testing.core_driver import Done
+from jackpotd.testing.core_driver import Done, Who
 
 Kind = TypeVar("Kind")
 
@@ -49,6 +59,55 @@ def compare_contribution(
     ids = [pot.id for pot in rules.pots]
     lots = tuple((ids.index(name), place, lot) for name, place, lot in expected.lots)
     agree(lots, () if attendance is None else attendance.lots, "lots")
+    bought, issued = expected.bought, contributed.issued
+    agree(
+        bought
+        and (
+            bought.round,
+            bought.entrant,
+            bought.counted * SCALE,
+            bought.awarded,
+            bought.accumulated * SCALE,
+        ),
+        issued and astuple(issued),
+        "tickets",
+    )
+
+
+def compare_resolved(expected: oracle_of.RoundEnd, resolved: RoundResolved) -> None:
+    """A round's end: its tickets, its prizes in the order of their draws, and where the money came from."""
+    bounds = (resolved.number, resolved.starts_ms, resolved.ends_ms)
+    agree(expected.bounds, oracle_of.Bounds(*bounds), "round")
+    agree(
+        (expected.tickets, expected.entrants, expected.counted * SCALE, expected.pot * SCALE),
+        (resolved.tickets, resolved.entrants, resolved.counted, resolved.pot),
+        "tickets, entrants, money counted and pot",
+    )
+    prizes = [_prize_of(prize) for prize in resolved.prizes]
+    agree([*expected.prizes], prizes, "prizes")
+    money = expected.shortfall, expected.from_reserve, expected.from_boost, expected.deficit
+    agree(
+        tuple(each * SCALE for each in money),
+        (resolved.shortfall, resolved.from_reserve, resolved.from_boost, resolved.deficit),
+        "shortfall and filling up",
+    )
+
+
+def _prize_of(prize: Prize) -> oracle_of.Prize:
+    """A prize of the core as the oracle says it."""
+    winner = prize.winner
+    return oracle_of.Prize(
+        prize.tier,
+        (winner.brand, winner.player_id),
+        winner.currency,
+        prize.entrant,
+        prize.draw,
+        prize.among,
+        value=Fraction(prize.value, SCALE),
+        amount=Fraction(prize.win, SCALE),
+        left_pot=Fraction(prize.paid, SCALE),
+        is_withheld=prize.is_withheld,
+    )
 
 
 def compare_settled(expected: oracle_of.Settled, done: Done, rules: Rules) -> None:
@@ -116,6 +175,54 @@ def compare_state(oracle: oracle_of.ReferenceInstance, state: Instance) -> None:
     if state.status is not Status.TERMINATED:
         _compare_windows(oracle, state)
         _compare_boards(oracle, state)
+        _compare_round(oracle, state)
+
+
+def _compare_round(oracle: oracle_of.ReferenceInstance, state: Instance) -> None:
+    expected, rare = oracle.jackpot.raffle, state.rare
+    found = rare.round
+    agree(
+        expected.round
+        and (
+            expected.round.bounds,
+            expected.round.tickets,
+            len(expected.round.holdings),
+            expected.round.counted * SCALE,
+        ),
+        found
+        and (
+            oracle_of.Bounds(found.number, found.starts_ms, found.ends_ms),
+            found.tickets,
+            found.entrants,
+            found.counted,
+        ),
+        "running round",
+    )
+    agree(
+        (expected.over, expected.missed, expected.ended_ms),
+        (rare.rounds, rare.missed, rare.round_end_ms),
+        "rounds that are over",
+    )
+    if expected.opened:
+        agree(expected.opened, state.version, "instance version")
+
+
+def compare_tickets(oracle: oracle_of.ReferenceInstance, players: Mapping[Who, Player]) -> None:
+    """Every player's tickets of the running round; nobody else has any."""
+    round_ = oracle.jackpot.raffle.round
+    if round_ is None:
+        return
+    number = round_.bounds.number
+    expected = {
+        who: (entrant, held.tickets, held.part * SCALE)
+        for entrant, (who, held) in enumerate(round_.holdings.items())
+    }
+    found = {
+        who: (player.tickets.entrant, player.tickets.count, player.tickets.accumulated)
+        for who, player in players.items()
+        if player.tickets is not None and player.tickets.round == number
+    }
+    agree(expected, found, "tickets of the players")
 
 
 def _compare_windows(oracle: oracle_of.ReferenceInstance, state: Instance) -> None:

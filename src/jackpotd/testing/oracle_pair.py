@@ -16,19 +16,20 @@ from jackpotd.core.commands import (
     OperatorCommand,
     OptIn,
     SendTransfers,
+    SetSchedule,
     TakeTransfer,
     Trigger,
 )
-from jackpotd.core.events import ChangeAsked, InstanceEvent, PotWon, RulesChanged
+from jackpotd.core.events import ChangeAsked, InstanceEvent, PotWon, RoundResolved, RulesChanged
 from jackpotd.core.money import SCALE
 from jackpotd.core.rejections import Rejection
 from jackpotd.core.rules import Variable
 from jackpotd.core.state import Player, Status, Transfer
 from jackpotd.testing import reference_model as oracle_of
 from jackpotd.testing.core_driver import RATES, CoreInstance, Done
-from jackpotd.testing.oracle_comparison import agree, disagree, of_kind
+from jackpotd.testing.oracle_comparison import agree, compare_tickets, disagree, of_kind
 from jackpotd.testing.oracle_witness import Witness, shipment
-from jackpotd.testing.templates import Json, compiled, encoded
+from jackpotd.testing.templates import Json, compiled, compiled_schedule, encoded
 
 Patch = Callable[[Json], Json]
 """A whole template with some parameters changed."""
@@ -37,7 +38,7 @@ MULTIPLIERS = {code: Fraction(units, SCALE) for code, units in RATES.items()}
 
 
 class Pair:
-    """An instance of a template in both.
+    """An instance of a template in both; a raffle needs a schedule, too.
 
     `seen` counts what has happened, so that a test can say that it met everything.
     """
@@ -45,6 +46,7 @@ class Pair:
     def __init__(
         self,
         template: Json,
+        schedule: Json | None = None,
         *,
         status: Status = Status.ACTIVE,
         at_ms: int = 0,
@@ -57,6 +59,7 @@ class Pair:
         self.core = CoreInstance(
             compiled(template),
             status=status,
+            schedule=compiled_schedule(schedule),
             at_ms=at_ms,
             instance_id=instance_id,
             secret_of=secret_of,
@@ -67,8 +70,10 @@ class Pair:
             str(status),
             instance_id,
             lambda pot, seal: self.core.secrets[pot, seal.number],
+            schedule,
         )
-        self._witness.take_seals(self.core.log)
+        self._witness.begun(at_ms, self.core.log)
+        self.check()
 
     @property
     def oracle(self) -> oracle_of.ReferenceInstance:
@@ -85,13 +90,15 @@ class Pair:
     # What can be asked
 
     def contribute(self, bet: Bet, at_ms: int, round_id: str) -> Done | Rejection:
-        """One contribution, after the windows that are over by then."""
+        """One contribution, after all that is due by then."""
         self.pass_time(at_ms)
         known = self.core.player((bet.brand, bet.player_id))
         preference = preference_of(known, bet.currency) if self._is_variable else None
         rules = self.core.rules
         found = self.core.contribute(bet, at_ms, round_id=round_id)
         is_out = self.core.rules.opt_in_required and not known.opted_in
+        if self.oracle.is_closed(bet.brand, at_ms):
+            is_out = False  # the schedule is asked first
         if is_out and self.core.state.status is Status.ACTIVE:
             wrong = rejections.NEGATIVE_WAGER, rejections.PLAYER_NOT_OPTED_IN
             agree(wrong[bet.wager >= 0], found, "refusal of who is not opted in")
@@ -111,6 +118,7 @@ class Pair:
             self.check()
         else:
             self._witness.contributed(play, found, rules, self.core.state, self.template)
+            self._check_tickets()
         return found
 
     def opt_in(self, command: OptIn) -> Done | Rejection:
@@ -122,16 +130,20 @@ class Pair:
         return found
 
     def pass_time(self, at_ms: int) -> None:
-        """Ends the windows that are over."""
+        """All that is due by now: the schedule's beginning and end, windows and rounds that are over."""
         if at_ms < self.at_ms:
             raise ValueError("time does not go back")
         self.at_ms = at_ms
-        ends_ms = self.core.next_end_ms()
-        done = Done()
-        if ends_ms is not None and at_ms >= ends_ms:
-            done = self.core.end_windows(at_ms)
         names = dict.fromkeys(self.pot_ids, f"window {at_ms}")
-        self._witness.windows_ended(at_ms, names, done, self.core.state, self.template)
+        for done in self.core.pass_time(at_ms):
+            state = self.core.state
+            if done.of(RoundResolved):
+                self._witness.round_resolved(at_ms, done, state, self.template)
+                self._check_tickets()
+            else:
+                self._witness.time_passed(at_ms, names, done, state, self.template)
+        self._witness.time_passed(at_ms, names, Done(), self.core.state, self.template)
+        agree(True, self._witness.is_settled(at_ms), "a round that is over is resolved")
 
     def trigger(self, command: Trigger) -> Done | Rejection:
         """An external trigger (`commands.Trigger` without streams and crowd)."""
@@ -158,9 +170,16 @@ class Pair:
         found = self.core.operate(command)
         self._both(ask(), found, what)
         if not isinstance(found, Rejection):
-            self._witness.take_seals(found.events)
+            self._witness.operated(command.at_ms, found)
         self.check()
         return found
+
+    def set_schedule(self, brand: str, schedule: Json | None, at_ms: int) -> Done | Rejection:
+        """A brand's schedule, or ("") the instance's own."""
+        command = SetSchedule(at_ms, brand, compiled_schedule(schedule), "someone", "why")
+        return self.operate(
+            command, lambda: self.oracle.set_schedule(brand, schedule, at_ms), "schedule"
+        )
 
     def send(self, command: SendTransfers) -> tuple[Transfer, ...] | Rejection:
         """All money leaves, by weights that add up for each pot; what is on its way, or why not."""
@@ -208,12 +227,17 @@ class Pair:
     # Comparing
 
     def check(self) -> None:
-        """Every account, every pot, boards and windows."""
+        """Every account, every pot, boards, windows and rounds, and who has tickets."""
         self._witness.check(self.core.state)
+        self._check_tickets()
+
+    def _check_tickets(self) -> None:
+        compare_tickets(self.oracle, self.core.players)
 
     def _compare_refusals(self, expected: object, bet: Bet, found: Rejection) -> None:
         self.seen[found.message] += 1
-        if bet.wager < 0 and self.core.state.status is not Status.ACTIVE:
+        closed = self.oracle.is_closed(bet.brand, self.at_ms)
+        if bet.wager < 0 and (closed or self.core.state.status is not Status.ACTIVE):
             return  # both are true, and the contract does not say which is named
         refused = of_kind(expected, oracle_of.Rejection)
         agree((refused.code, refused.message), (found.code, found.message), "refusal")
@@ -234,10 +258,16 @@ class Pair:
     def _changes(self, events: Sequence[InstanceEvent]) -> list[InstanceEvent]:
         """Pending parameters whose win is among the events take effect together."""
         paid = {event.pot for event in events if isinstance(event, PotWon)}
+        if any(isinstance(event, RoundResolved) for event in events):
+            paid.add(0)
         due = [each for each in self.pending if paid and (each[1] is None or each[1] in paid)]
         self.pending = [each for each in self.pending if each not in due]
         together = self._patched(due)
-        fitting = [each for each in due if not self._is_too_full(each[1], together)]
+        fitting = [
+            each
+            for each in due
+            if not self._is_too_full(each[1], together) and not self._lacks_end(each[2])
+        ]
         self.template = self._patched(fitting)
         taken = encoded(self.template), compiled(self.template)
         self.seen["changes dropped"] += len(due) - len(fitting)
@@ -251,6 +281,11 @@ class Pair:
         for _, _, patch in changes:
             template = patch(template)
         return template
+
+    def _lacks_end(self, patch: Patch) -> bool:
+        """Whether rounds would last as long as a schedule that has no end."""
+        own, raffle = self.oracle.jackpot.calendars.get(""), patch(self.template).get("raffle")
+        return raffle is not None and raffle["duration"] is None and (not own or not own.ends_ms)
 
     def _is_too_full(self, pot: int | None, template: Json) -> bool:
         """Whether a pot that has just been won holds more than its new hidden values, or a ceiling with them, allow."""

@@ -14,11 +14,17 @@ from jackpotd.core.events import (
     InstanceEvent,
     PotClosed,
     PotWon,
+    RoundOpened,
+    RoundResolved,
+    RoundsMissed,
     RulesChanged,
     Sealed,
+    StatusChanged,
     TransfersSent,
+    WindowEnded,
 )
 from jackpotd.core.money import SCALE
+from jackpotd.core.passing import BY
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Contributor, Instance, Seal, Transfer
 from jackpotd.testing import reference_model as oracle_of
@@ -26,8 +32,10 @@ from jackpotd.testing.core_driver import Done
 from jackpotd.testing.oracle_comparison import (
     agree,
     compare_contribution,
+    compare_resolved,
     compare_settled,
     compare_state,
+    disagree,
     of_kind,
 )
 from jackpotd.testing.templates import Json
@@ -40,6 +48,7 @@ class Witness:
         template: what the instance was born with.
         status: the instance's first one.
         secret_of: the secret behind a pot's seal, which must be the one that was committed to.
+        schedule: the instance's own, as a document.
     """
 
     def __init__(
@@ -48,8 +57,9 @@ class Witness:
         status: str,
         instance_id: str,
         secret_of: Callable[[int, Seal], bytes],
+        schedule: Json | None = None,
     ) -> None:
-        self.oracle = oracle_of.ReferenceInstance(template, status)
+        self.oracle = oracle_of.ReferenceInstance(template, status, schedule)
         self.seen: Counter[str] = Counter()
         self.pot_ids = [*self.oracle.pots]
         self._instance_id = instance_id
@@ -73,16 +83,40 @@ class Witness:
         self.seen["contributions"] += 1
         self.seen["lots"] += bool(expected.lots)
         self._settled(
-            oracle_of.Settled(expected.wins, expected.held, expected.changes), done, state, after
+            oracle_of.Settled(expected.wins, expected.held, expected.changes),
+            done,
+            state,
+            after,
+            play.at_ms,
         )
 
-    def windows_ended(
+    def begun(self, at_ms: int, events: Sequence[InstanceEvent]) -> None:
+        """The instance is born, and these are its first events: it is sealed before anything else happens."""
+        self.take_seals(events)
+        self._went_on(at_ms, events)
+
+    def time_passed(
         self, at_ms: int, round_ids: Mapping[str, str], done: Done, state: Instance, after: Json
     ) -> None:
         """Time has passed; nothing may have come of it."""
-        expected = self.oracle.end_windows(at_ms, round_ids, self._meters(done, state))
-        self.seen["windows ended"] += bool(done.events)
-        self._settled(expected, done, state, after)
+        expected = self.oracle.pass_time(at_ms, round_ids, self._meters(done, state))
+        self.seen["windows ended"] += any(isinstance(each, WindowEnded) for each in done.events)
+        self._settled(expected, done, state, after, at_ms)
+
+    def round_resolved(self, at_ms: int, done: Done, state: Instance, after: Json) -> None:
+        """A round of a raffle is over."""
+        (resolved,) = done.of(RoundResolved)
+        if not self.oracle.is_round_over(at_ms):
+            disagree(None, resolved, "round that is resolved")
+        names = [prize.round_id for prize in resolved.prizes]
+        expected = self.oracle.resolve(at_ms, names, self._meters(done, state))
+        compare_resolved(expected, resolved)
+        self._count_round(resolved)
+        self._settled(oracle_of.Settled(changes=expected.changes), done, state, after, at_ms)
+
+    def is_settled(self, at_ms: int) -> bool:
+        """Whether nothing of the instance's rounds is due by now."""
+        return not self.oracle.is_round_over(at_ms)
 
     def triggered(
         self,
@@ -109,8 +143,13 @@ class Witness:
         )
         if isinstance(expected, oracle_of.Rejection):
             return expected
-        self._settled(expected, done, state, after)
+        self._settled(expected, done, state, after, at_ms)
         return None
+
+    def operated(self, at_ms: int, done: Done) -> None:
+        """A command of an operator, of which the oracle has been told: what follows from it."""
+        self._went_on(at_ms, done.events)
+        self.take_seals(done.events)
 
     def sent(self, weights: Sequence[tuple[str, Fraction, str]], done: Done) -> None:
         """All money has left by these weights: pot, weight and id of each transfer that was asked for."""
@@ -140,17 +179,54 @@ class Witness:
                 )
 
     def _settled(
-        self, expected: oracle_of.Settled, done: Done, state: Instance, after: Json
+        self, expected: oracle_of.Settled, done: Done, state: Instance, after: Json, at_ms: int
     ) -> None:
-        """What happened, the changes that take effect by it, and the seals that follow."""
+        """What happened, the changes that take effect by it, the next round, and the seals that follow."""
         compare_settled(expected, done, state.rules)
         changed = [event.id for event in done.of(RulesChanged)]
         agree(list(expected.changes), changed, "changes that take effect")
         if changed:
             self.oracle.change_rules(after)
+        self._went_on(at_ms, done.events, expected.statuses)
         self.take_seals(done.events)
         self._count(expected, done)
         self.check(state)
+
+    def _went_on(
+        self, at_ms: int, events: Sequence[InstanceEvent], statuses: Sequence[str] = ()
+    ) -> None:
+        """What the schedule has made of the status, and what a raffle goes on with."""
+        ahead = self.oracle.go_on(at_ms)
+        ended = ["Ended"] if ahead.is_over else []
+        by_schedule = [each for each in events if isinstance(each, StatusChanged) and each.by == BY]
+        agree([*statuses, *ended], [str(each.status) for each in by_schedule], "by the schedule")
+        opened = [
+            oracle_of.Bounds(each.number, each.starts_ms, each.ends_ms)
+            for each in events
+            if isinstance(each, RoundOpened)
+        ]
+        agree([] if ahead.opened is None else [ahead.opened], opened, "next round")
+        missed = [(each.count, each.until_ms) for each in events if isinstance(each, RoundsMissed)]
+        agree([(ahead.missed, ahead.until_ms)] if ahead.missed else [], missed, "missed rounds")
+        for status in statuses:
+            self.seen[f"{status} by schedule"] += 1
+        self.seen["rounds opened"] += len(opened)
+        self.seen["rounds missed"] += ahead.missed
+        self.seen["raffles over"] += ahead.is_over
+
+    def _count_round(self, resolved: RoundResolved) -> None:
+        seen, prizes = self.seen, resolved.prizes
+        seen["rounds resolved"] += 1
+        seen["rounds without tickets"] += resolved.tickets == 0
+        seen["rounds resolved late"] += resolved.at_ms > resolved.ends_ms
+        seen["prizes"] += len(prizes)
+        seen["prizes too small to pay"] += sum(prize.win == 0 for prize in prizes)
+        seen["prizes withheld"] += sum(prize.is_withheld for prize in prizes)
+        seen["second prizes"] += len({prize.entrant for prize in prizes}) < len(prizes)
+        seen["shortfalls"] += resolved.shortfall > 0
+        seen["filled up by the reserve"] += resolved.from_reserve > 0
+        seen["filled up by a boost"] += resolved.from_boost > 0
+        seen["filled up by the operator"] += resolved.deficit > 0
 
     def _count(self, expected: oracle_of.Settled, done: Done) -> None:
         seen = self.seen

@@ -16,7 +16,9 @@ import msgspec
 
 from jackpotd.core.money import units_from_decimal
 from jackpotd.core.rules import Rules
+from jackpotd.core.schedule import Schedule
 from jackpotd.wire import codec
+from jackpotd.wire.schedule import ScheduleDoc, compile_schedule
 from jackpotd.wire.template import DECODER, compile_rules
 
 Json = dict[str, Any]
@@ -34,6 +36,7 @@ MULTIPLIERS = {
     "XAU": "0.00043217",
 }
 _JACKPOT_CURRENCIES = ("EUR", "EUR", "USD", "JPY", "KWD")
+_SCHEDULE = msgspec.json.Decoder(ScheduleDoc)
 _TINY = "0.00000007"
 _STEPS = (10, 100, 10_000, 10**8)  # how finely an operator divides
 
@@ -51,6 +54,13 @@ def encoded(template: Json) -> bytes:
 def compiled(template: Json) -> Rules:
     """The core's rules of a template, checked as the server checks it."""
     return compile_rules(codec.decode(DECODER, encoded(template)), [])
+
+
+def compiled_schedule(document: Json | None) -> Schedule | None:
+    """The core's schedule of a document, checked as the server checks it."""
+    if document is None:
+        return None
+    return compile_schedule(codec.decode(_SCHEDULE, encoded(document)))
 
 
 class Feature(StrEnum):

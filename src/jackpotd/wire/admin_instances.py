@@ -10,6 +10,7 @@ from msgspec import Meta, Raw, Struct
 from jackpotd.core.state import Status
 from jackpotd.wire.codec import IncomingAmount
 from jackpotd.wire.gateway_messages import END, PLAIN_ID, Amount, Currency, Id
+from jackpotd.wire.schedule import ScheduleDoc
 from jackpotd.wire.template import Key, OwnerPath, Strict
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -30,7 +31,10 @@ DESTINATIONS_MAX = 64
 
 
 class InstantiateDoc(Strict, frozen=True):
-    """`POST /templates/instantiate`; `linked_instance` is one link to begin with."""
+    """`POST /templates/instantiate`; `linked_instance` is one link to begin with.
+
+    With a schedule that begins later the instance is Pending until then. A raffle needs one.
+    """
 
     template_owner_id: OwnerPath
     template_id: Key
@@ -38,7 +42,7 @@ class InstantiateDoc(Strict, frozen=True):
     instance_name: Name
     linked_instance: str | None = None
     status: Literal["Pending", "Active"] = "Active"
-    schedule: dict[str, Any] | None = None
+    schedule: ScheduleDoc | None = None
 
 
 class SealState(Struct, frozen=True):
@@ -73,8 +77,25 @@ class PotState(Struct, frozen=True):
     seal: SealState | None
 
 
+class RaffleState(Struct, frozen=True):
+    """A raffle's round, running or ahead, with what was issued in it; null where none is set.
+
+    `missed_rounds` were over before anybody served them.
+    """
+
+    round: int | None
+    starts: int | None
+    ends: int | None
+    tickets: int
+    entrants: int
+    missed_rounds: int
+
+
 class InstanceState(Struct, frozen=True):
-    """An instance with its books: every account of the ledger, money in negative, adding up to zero."""
+    """An instance with its books: every account of the ledger, money in negative, adding up to zero.
+
+    `timestamp_start` and `timestamp_end` are those of a raffle's round, else those of the schedule.
+    """
 
     id: str
     name: str
@@ -95,6 +116,10 @@ class InstanceState(Struct, frozen=True):
     ledger: dict[str, Amount]
     pending_changes: int
     inherits_optins_of: str | None
+    schedule: ScheduleDoc | None
+    timestamp_start: int | None
+    timestamp_end: int | None
+    raffle: RaffleState | None
     created_timestamp: int
     last_updated: int
 
@@ -157,7 +182,10 @@ class ReasonDoc(Strict, frozen=True):
 
 
 class HeldWinState(Struct, frozen=True):
-    """A win whose money waits for a person; `win_amount` is in the player's currency, `amount` in the jackpot's."""
+    """A win whose money waits for a person; `win_amount` is in the player's currency, `amount` in the jackpot's.
+
+    A raffle's has the round that it was won in.
+    """
 
     gameround_id: str
     pot_id: str
@@ -168,6 +196,7 @@ class HeldWinState(Struct, frozen=True):
     currency: str
     win_amount: Amount
     win_currency: str
+    raffle_round: int | None
 
 
 class ParametersDoc(Strict, frozen=True):
@@ -178,7 +207,7 @@ class ParametersDoc(Strict, frozen=True):
 
 
 class PendingState(Struct, frozen=True):
-    """Parameters that wait for the next win of a pot, or (null) of any."""
+    """Parameters that wait for the next win of a pot, or (null) of any; a raffle's wait for the end of its round."""
 
     id: str
     pot_id: str | None

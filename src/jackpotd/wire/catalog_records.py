@@ -3,6 +3,7 @@
 Same rules of evolution as the journal of contributions: fields are added last with a default.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -10,7 +11,10 @@ from msgspec import Raw, Struct
 
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Status
+from jackpotd.wire.parts import Schedule
 from jackpotd.wire.template import DECODER, rules_in
+
+COMPILED_AT_HAND = 1024
 
 
 class _Entity(Struct, frozen=True, tag_field="kind", kw_only=True):
@@ -86,6 +90,7 @@ class InstanceEntry(_Entity, frozen=True, tag="instance", kw_only=True):
     status: Status
     created_ms: int
     by: str
+    schedule: Schedule | None = None
 
 
 class Placement(_Entity, frozen=True, tag="placement", kw_only=True):
@@ -225,5 +230,13 @@ def decode(data: bytes) -> Change:
 
 
 def compile_document(document: bytes, brands: list[str]) -> Rules:
-    """The rules of a stored template; it was checked when it was created, by the version of that time."""
-    return rules_in(DECODER.decode(document), brands)
+    """The rules of a stored template; it was checked when it was created, by the version of that time.
+
+    Instances of one template share their rules: thousands of them take less memory and less of the processor's cache.
+    """
+    return _compiled(bytes(document), tuple(brands))
+
+
+@lru_cache(maxsize=COMPILED_AT_HAND)
+def _compiled(document: bytes, brands: tuple[str, ...]) -> Rules:
+    return rules_in(DECODER.decode(document), list(brands))

@@ -37,6 +37,7 @@ class Contributed(_Event, frozen=True, gc=False, tag="c"):
     player_rate: int
     jackpot_rate: int
     attendance: parts.Attendance | None = None
+    issued: parts.Issued | None = None
 
 
 class PotWon(_Event, frozen=True, gc=False, tag="w"):
@@ -111,6 +112,7 @@ class HeldWinDecided(_Event, frozen=True, gc=False, tag="d"):
     by: str
     reason: str
     id: str = ""
+    raffle_round: int = 0
 
 
 class Boosted(_Event, frozen=True, gc=False, tag="b"):
@@ -177,6 +179,43 @@ class Inherited(_Event, frozen=True, gc=False, tag="i"):
     from_instance: str
 
 
+class ScheduleChanged(_Event, frozen=True, gc=False, tag="l"):
+    at_ms: int
+    brand: str
+    schedule: parts.Schedule | None
+    by: str
+    reason: str
+
+
+class RoundOpened(_Event, frozen=True, gc=False, tag="n"):
+    at_ms: int
+    number: int
+    starts_ms: int
+    ends_ms: int
+
+
+class RoundsMissed(_Event, frozen=True, gc=False, tag="m"):
+    at_ms: int
+    count: int
+    until_ms: int
+
+
+class RoundResolved(_Event, frozen=True, gc=False, tag="j"):
+    at_ms: int
+    number: int
+    starts_ms: int
+    ends_ms: int
+    tickets: int
+    entrants: int
+    counted: int
+    pot: int
+    prizes: tuple[parts.Prize, ...]
+    shortfall: int
+    from_reserve: int
+    from_boost: int
+    deficit: int
+
+
 class StatusChanged(_Event, frozen=True, gc=False, tag="s"):
     at_ms: int
     status: Status
@@ -211,17 +250,23 @@ EventRecord = (
     | TransferDone
     | TransferTaken
     | Inherited
+    | ScheduleChanged
+    | RoundOpened
+    | RoundsMissed
+    | RoundResolved
     | StatusChanged
     | OptInChanged
 )
 
 # The fields that hold parts; all others are the same on both sides.
 _IN_PARTS: dict[type, tuple[str, ...]] = {
-    Contributed: ("attendance",),
+    Contributed: ("attendance", "issued"),
     CommunityPaid: ("payouts",),
     Sealed: ("seal",),
     ChangeAsked: ("changes", "before"),
     TransfersSent: ("transfers",),
+    ScheduleChanged: ("schedule",),
+    RoundResolved: ("prizes",),
 }
 
 
@@ -247,7 +292,10 @@ def from_events(events: Sequence[core.InstanceEvent]) -> tuple[EventRecord, ...]
         event = events[0]
         # Nearly every entry, here and in `to_events`: it must cost no more than the copy.
         if type(event) is core.Contributed and event.attendance is None:
-            return (Contributed(*astuple(event)),)
+            if event.issued is None:
+                return (Contributed(*astuple(event)),)
+            fields = (*astuple(event)[:-1], parts.Issued(*astuple(event.issued)))
+            return (Contributed(*fields),)
     return tuple([_record_of(event) for event in events])
 
 
@@ -255,7 +303,7 @@ def to_events(records: tuple[EventRecord, ...]) -> list[core.InstanceEvent]:
     """The journal's events as the core knows them; rules that changed are compiled again."""
     if len(records) == 1:
         record = records[0]
-        if type(record) is Contributed and record.attendance is None:
+        if type(record) is Contributed and record.attendance is None and record.issued is None:
             return [core.Contributed(*astuple(record))]
     return [_event_of(record) for record in records]
 

@@ -277,7 +277,7 @@ class InstanceAnswer(Struct, frozen=True):
 
 
 class WinnerAnswer(Struct, frozen=True):
-    """One pot won; the amount is in the jackpot's currency."""
+    """One pot won, or a prize of a raffle; the amount is in the jackpot's currency."""
 
     instance_id: str
     pot_id: str
@@ -289,6 +289,22 @@ class WinnerAnswer(Struct, frozen=True):
     gameround_id: str
     win_withheld: bool
     community: bool
+
+
+class TicketsAnswer(Struct, frozen=True):
+    """What a player has in the running round of a raffle, which lasts from one time to before the other (Unix ms).
+
+    `accumulated_cost` is what counts towards the next ticket already, in the jackpot's currency.
+    """
+
+    instance_id: str
+    brand_id: str
+    player_id: str
+    ext_player_id: str
+    ticket_count: int
+    accumulated_cost: str
+    timestamp_start: int
+    timestamp_end: int
 
 
 class SealedPot(Struct, frozen=True):

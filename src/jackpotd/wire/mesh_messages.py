@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from jackpotd.core.commands import Bet
 from jackpotd.wire.moving_messages import Departure, Holding, RowsChunk
+from jackpotd.wire.raffle_messages import RaffleMessage
 from jackpotd.wire.records import EventRecord
-from jackpotd.wire.rows import WinnerRow
 
 
 class _Message(Struct, frozen=True, array_like=True):
@@ -186,7 +186,9 @@ class AskWinners(_Message, frozen=True, tag=19):
 
 
 class Winners(_Message, frozen=True, tag=20):
-    rows: tuple[WinnerRow, ...]
+    """Rows of winners."""
+
+    rows: tuple[bytes, ...]
 
 
 class AskOptIn(_Message, frozen=True, tag=21):
@@ -232,7 +234,7 @@ class LinkNotHere(_Message, frozen=True, tag=24):
     version: int
 
 
-# Messages of moves: tags from 40 on.
+# Messages of moves: tags from 40 on; those of raffles, in `raffle_messages`, from 60 on.
 
 
 class AskHoldings(_Message, frozen=True, tag=40):
@@ -336,6 +338,7 @@ Message = (
     | Resume
     | Abandon
     | Abandoned
+    | RaffleMessage
 )
 
 DONE = Done()

@@ -31,6 +31,7 @@ _PLAIN = (
     core.TakeTransfer,
     core.FinishTransfer,
     core.Inherit,
+    core.SetSchedule,
     core.ChangeStatus,
 )
 _TRIGGER = core.Trigger.__name__

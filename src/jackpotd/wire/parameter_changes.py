@@ -1,8 +1,9 @@
 """Parameters of a live instance (contract §8): what may change, in which pieces, and what a template becomes by them.
 
 A change is an object in the shape of the template, with `pots` by id instead of a list. Its objects are merged into the
-template's, where null takes a listed currency away; lists and tagged variants are replaced whole. A pot's own rules are
-one piece, which waits for that pot's next win; all that concerns every pot is another, which waits for any win.
+template's, where null takes a listed currency away; lists, tagged variants and a raffle are replaced whole. A pot's own
+rules are one piece, which waits for that pot's next win; all that concerns every pot is another, which waits for any
+win. A raffle's win is the end of its round.
 """
 
 import re
@@ -12,9 +13,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jackpotd.core.problems import Problem
-from jackpotd.core.rules import Rules
+from jackpotd.core.rules import RaffleRules, Rules
 from jackpotd.wire.codec import NULL, decode, decode_part, encode
 from jackpotd.wire.errors import RequestRefused, invalid
+from jackpotd.wire.raffle import raffle_rules
 from jackpotd.wire.template import DECODER, PotDoc, TemplateDoc, problems_of, rules_in
 
 Piece = tuple[int | None, bytes]
@@ -26,6 +28,7 @@ _GENERAL = (
     "contribution_rules",
     "win_selector_strategy",
     "withhold_wins_above",
+    "raffle",
 )
 _GENERAL_OF_POTS = ("contribution", "seed_contribution")
 _OF_POT = (
@@ -148,6 +151,14 @@ def _refuse_problems(
                 f"{_path_in_changes(each.path, pot_ids)} {each.message}{when}" for each in found
             )
             raise RequestRefused("INVALID_REQUEST", text)
+
+
+def raffles_in(pieces: Iterable[bytes]) -> Iterator[RaffleRules]:
+    """The raffles that checked pieces ask for."""
+    for piece in pieces:
+        found = _fields(piece).get("raffle", NULL)
+        if found != NULL:
+            yield raffle_rules(found)
 
 
 def _path_in_changes(path: str, pot_ids: Sequence[str]) -> str:

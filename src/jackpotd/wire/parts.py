@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import astuple
 
 from jackpotd.core import events as core_events
+from jackpotd.core import schedule as core_schedule
 from jackpotd.core import state as core_state
 from jackpotd.core.rules import CommunityKind
 from jackpotd.wire.codec import NULL
@@ -26,6 +27,45 @@ class Attendance(_Part, frozen=True):
     lifetime: int
     in_cycles: tuple[int, ...]
     lots: tuple[tuple[int, int, int], ...] = ()
+
+
+class Issued(_Part, frozen=True):
+    round: int
+    entrant: int
+    counted: int
+    awarded: int
+    accumulated: int
+
+
+class DailyRule(_Part, frozen=True):
+    hours: tuple[tuple[int, int], ...]
+    interval: int = 1
+
+
+class WeeklyRule(_Part, frozen=True):
+    days: tuple[tuple[int, tuple[tuple[int, int], ...] | None], ...]
+    interval: int = 1
+
+
+class Schedule(_Part, frozen=True):
+    start_ms: int | None
+    end_ms: int | None
+    daily: tuple[DailyRule, ...] = ()
+    weekly: tuple[WeeklyRule, ...] = ()
+
+
+class BoundSchedule(_Part, frozen=True):
+    brand: str
+    schedule: Schedule
+
+
+class Round(_Part, frozen=True):
+    number: int
+    starts_ms: int
+    ends_ms: int
+    tickets: int = 0
+    entrants: int = 0
+    counted: int = 0
 
 
 class Seal(_Part, frozen=True):
@@ -55,6 +95,19 @@ class Payout(_Part, frozen=True):
     among: int = 0
 
 
+class Prize(_Part, frozen=True):
+    tier: int
+    winner: Contributor
+    round_id: str
+    entrant: int
+    draw: int
+    among: int
+    value: int
+    win: int
+    paid: int
+    is_withheld: bool = False
+
+
 class Window(_Part, frozen=True):
     index: int
     is_done: bool = False
@@ -76,6 +129,7 @@ class HeldWin(_Part, frozen=True):
     winner: Contributor
     win: int
     paid: int
+    raffle_round: int = 0
 
 
 class RarePot(_Part, frozen=True):
@@ -119,6 +173,11 @@ class Rare(_Part, frozen=True):
     pending: tuple[PendingChange, ...] = ()
     document: Raw = NULL
     inherits: str = ""
+    schedules: tuple[BoundSchedule, ...] = ()
+    round: Round | None = None
+    rounds: int = 0
+    missed: int = 0
+    round_end_ms: int = 0
 
 
 class LastSeen(_Part, frozen=True):
@@ -129,9 +188,21 @@ class LastSeen(_Part, frozen=True):
     jackpot_rate: int
 
 
+class Tickets(_Part, frozen=True):
+    round: int
+    entrant: int
+    count: int
+    accumulated: int
+
+
 # Those whose fields hold no struct and no JSON are copied at once: boards have many.
 _FLAT: dict[type, type] = {
     core_events.Attendance: Attendance,
+    core_events.Issued: Issued,
+    core_schedule.DailyRule: DailyRule,
+    core_schedule.WeeklyRule: WeeklyRule,
+    core_state.Round: Round,
+    core_state.Tickets: Tickets,
     core_state.Seal: Seal,
     core_state.Contributor: Contributor,
     core_state.Leader: Leader,
@@ -140,6 +211,9 @@ _FLAT: dict[type, type] = {
 }
 _NESTED: dict[type, type] = {
     core_events.Payout: Payout,
+    core_events.Prize: Prize,
+    core_schedule.Schedule: Schedule,
+    core_state.BoundSchedule: BoundSchedule,
     core_state.Window: Window,
     core_state.HeldWin: HeldWin,
     core_state.RarePot: RarePot,

@@ -22,7 +22,11 @@ from jackpotd.wire.event_records import (
     OptInChanged,
     PotClosed,
     PotWon,
+    RoundOpened,
+    RoundResolved,
+    RoundsMissed,
     RulesChanged,
+    ScheduleChanged,
     Sealed,
     StatusChanged,
     TipHeld,
@@ -34,7 +38,8 @@ from jackpotd.wire.event_records import (
     from_events,
     to_events,
 )
-from jackpotd.wire.rows import InstanceRow, PlayerRow, ReceivedRow, WinnerRow
+from jackpotd.wire.parts import Schedule
+from jackpotd.wire.rows import CreditRow, InstanceRow, PlayerRow, ReceivedRow, RoundRow, WinnerRow
 
 __all__ = [
     "Abandoned",
@@ -63,7 +68,11 @@ __all__ = [
     "RemoteAnswered",
     "Request",
     "Returned",
+    "RoundOpened",
+    "RoundResolved",
+    "RoundsMissed",
     "RulesChanged",
+    "ScheduleChanged",
     "Sealed",
     "Settled",
     "StatusChanged",
@@ -118,6 +127,7 @@ class Created(_Record, frozen=True, gc=False, tag="I"):
     brands: tuple[str, ...]
     status: Status
     by: str
+    schedule: Schedule | None = None
 
 
 class Entry(_Record, frozen=True, gc=False, tag="E"):
@@ -178,7 +188,7 @@ class RemoteAnswered(_Record, frozen=True, gc=False, tag="R"):
 class Forgotten(_Record, frozen=True, tag="F"):
     """Another worker has settled these causes, and all below `below`: what it was answered may be forgotten.
 
-    But not by instances that stand still, because they are on the move.
+    But not by instances that stand `still`, because they are on the move, or draw a raffle, or gather players.
     """
 
     worker: int
@@ -236,6 +246,8 @@ class Imported(_Record, frozen=True, gc=False, tag="M"):
     players: tuple[tuple[str, str, PlayerRow], ...] = ()
     winners: tuple[tuple[int, int, int, WinnerRow], ...] = ()
     received: tuple[ReceivedRow, ...] = ()
+    rounds: tuple[RoundRow, ...] = ()
+    credits: tuple[CreditRow, ...] = ()
 
 
 class Adopted(_Record, frozen=True, gc=False, tag="A"):

@@ -65,13 +65,15 @@ class PlayerRow(_Row, frozen=True, gc=False, tag="p"):
     pots: tuple[PotCountRow, ...]
     updated_ms: int
     last: parts.LastSeen | None = None
+    tickets: parts.Tickets | None = None
 
 
 class WinnerRow(_Row, frozen=True, gc=False, tag="w"):
     """What a player won of one pot, in the jackpot's currency.
 
     `community`: as one of the community, not by a contribution of their own. `win_withheld`: the money was held back at
-    first; what has become of it since, the instance knows.
+    first; what has become of it since, the instance knows. A raffle's winner has the `raffle_round`, the tier of the
+    prize, and the `win` in the player's `currency`.
     """
 
     at_ms: int
@@ -82,6 +84,46 @@ class WinnerRow(_Row, frozen=True, gc=False, tag="w"):
     round_id: str
     community: bool = False
     win_withheld: bool = False
+    raffle_round: int = 0
+    tier: int = 0
+    currency: str = ""
+    win: int = 0
+
+
+class RoundRow(_Row, frozen=True, gc=False, tag="n"):
+    """A round of a raffle that is over: its tickets, what the pot held, what of the prizes was paid from it.
+
+    `order` leads to its winners: it orders them among those of all rounds.
+    """
+
+    number: int
+    starts_ms: int
+    ends_ms: int
+    resolved_ms: int
+    tickets: int
+    entrants: int
+    counted: int
+    pot: int
+    prizes: int
+    paid: int
+    seed_deficit: int
+    order: int
+
+
+class CreditRow(_Row, frozen=True, gc=False, tag="c"):
+    """A prize of a raffle that a wallet has still to be told of, in the player's currency: an entry of the outbox.
+
+    One that is withheld waits for a person first.
+    """
+
+    at_ms: int
+    raffle_round: int
+    brand: str
+    player_id: str
+    currency: str
+    amount: int
+    round_id: str
+    is_withheld: bool = False
 
 
 class PropagationRow(_Row, frozen=True, gc=False, tag="l"):
@@ -153,6 +195,8 @@ Row = (
     InstanceRow
     | PlayerRow
     | WinnerRow
+    | RoundRow
+    | CreditRow
     | PropagationRow
     | ReceivedRow
     | DepartureRow
@@ -167,6 +211,8 @@ POSITION_KEY = b"@"
 INSTANCES = b"i"
 PLAYERS = b"p"
 WINNERS = b"w"
+ROUNDS = b"n"
+CREDITS = b"c"
 PROPAGATIONS = b"l"
 RECEIVED = b"r"
 DEPARTURES = b"d"
@@ -247,9 +293,35 @@ def propagation_key(cause: int) -> bytes:
     return PROPAGATIONS + cause.to_bytes(8, "big")
 
 
+def rounds_prefix(instance_id: str) -> bytes:
+    return f"n{instance_id}\0".encode()
+
+
+def round_key(instance_id: str, number: int) -> bytes:
+    return rounds_prefix(instance_id) + number.to_bytes(8, "big")
+
+
+def credits_prefix(instance_id: str) -> bytes:
+    return f"c{instance_id}\0".encode()
+
+
+def round_credits_prefix(instance_id: str, number: int) -> bytes:
+    return credits_prefix(instance_id) + number.to_bytes(8, "big")
+
+
+def credit_key(instance_id: str, number: int, round_id: str) -> bytes:
+    """Credits of a round stand together."""
+    return round_credits_prefix(instance_id, number) + round_id.encode()
+
+
 def prefixes_of(instance_id: str) -> tuple[bytes, ...]:
     """What the keys of an instance's many rows begin with, in the order of the keys."""
-    return player_prefix(instance_id), winners_prefix(instance_id)
+    return (
+        credits_prefix(instance_id),
+        rounds_prefix(instance_id),
+        player_prefix(instance_id),
+        winners_prefix(instance_id),
+    )
 
 
 def received_key(worker: int, cause: int, place: int) -> bytes:

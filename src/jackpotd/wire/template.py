@@ -1,12 +1,11 @@
 """The template as an operator writes it (contract §9), and its compilation to the core's rules.
 
-Unknown fields are refused with their path. So is every feature of the contract that this version does not have: a
-template that is accepted behaves as it says. Where the shape of a part depends on its tag, the tag is looked at first,
-and the part decoded then.
+Unknown fields are refused with their path: a template that is accepted behaves as it says. Where the shape of a part
+depends on its tag, the tag is looked at first, and the part decoded then.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
@@ -14,8 +13,10 @@ from jackpotd.core import rules as core
 from jackpotd.core.money import decimal_text
 from jackpotd.core.problems import Problem, problems
 from jackpotd.wire.codec import NULL, IncomingAmount, decode_part, decoder, encode
+from jackpotd.wire.durations import UNIT_MS, duration_ms
 from jackpotd.wire.errors import RequestRefused, invalid
 from jackpotd.wire.gateway_messages import END, PLAIN_ID, BrandPath, Currency
+from jackpotd.wire.raffle import raffle_rules
 
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 OwnerPath = Annotated[
@@ -127,18 +128,13 @@ class TemplateDoc(Strict, frozen=True):
     allowed_verticals: list[str] | None = None
     win_selector_strategy: Literal["Highest", "Lowest", "All"] = "Highest"
     withhold_wins_above: IncomingAmount | None = None
-    raffle: dict[str, Any] | None = None
+    # Decoded late, as it is there for raffles alone.
+    raffle: dict[str, Raw] | None = None
 
 
 DECODER = decoder(TemplateDoc)
+JACKPOT_TYPES = ("Jackpot", "Raffle")
 _VALUES = "$.contribution_rules.currency_values"
-_UNIT_MS: Mapping[str, int] = {
-    "Seconds": 1_000,
-    "Minutes": 60_000,
-    "Hours": 3_600_000,
-    "Days": 86_400_000,
-    "Weeks": 604_800_000,
-}
 
 
 def compile_rules(doc: TemplateDoc, brands: list[str]) -> core.Rules:
@@ -175,7 +171,8 @@ def rules_in(doc: TemplateDoc, brands: list[str]) -> core.Rules:
     Raises:
         RequestRefused: a value that cannot be, or a feature that this version lacks.
     """
-    _refuse_unavailable(doc)
+    if doc.jackpot_type not in JACKPOT_TYPES:
+        raise invalid("$.jackpot_type", f"is none of {', '.join(JACKPOT_TYPES)}")
     return core.rules_of(
         currency=doc.currency,
         allowed_brands=frozenset(brands if doc.allowed_brands is None else doc.allowed_brands),
@@ -194,12 +191,17 @@ def rules_in(doc: TemplateDoc, brands: list[str]) -> core.Rules:
         house_share=doc.house_hold_contribution.Percentage.units,
         win_selector=core.WinSelector(doc.win_selector_strategy),
         withhold_above=_optional_units(doc.withhold_wins_above),
+        raffle=None if doc.raffle is None else raffle_rules(Raw(encode(doc.raffle))),
         pots=tuple(_pot(pot, f"$.pots[{index}]") for index, pot in enumerate(doc.pots)),
     )
 
 
 def _document_problems(doc: TemplateDoc) -> Iterator[Problem]:
     """What must hold in the document and is not seen in the rules any more."""
+    if doc.jackpot_type == "Raffle" and doc.raffle is None:
+        yield Problem("$.raffle", "is needed: this is a raffle")
+    if doc.jackpot_type != "Raffle" and doc.raffle is not None:
+        yield Problem("$.raffle", "is for raffles: jackpot_type is Jackpot")
     for index, pot in enumerate(doc.pots):
         path = f"$.pots[{index}]"
         for name in sorted(set(pot.criteria or ()) - set(CriteriaDoc.__struct_fields__)):
@@ -225,15 +227,6 @@ def _optional_set(values: list[str] | None) -> frozenset[str] | None:
 
 def _optional_units(value: IncomingAmount | None) -> int | None:
     return None if value is None else value.units
-
-
-def _refuse_unavailable(doc: TemplateDoc) -> None:
-    if doc.jackpot_type not in ("Jackpot", "Raffle"):
-        raise invalid("$.jackpot_type", "is none of Jackpot, Raffle")
-    raffle = {"$.jackpot_type": doc.jackpot_type == "Raffle", "$.raffle": doc.raffle is not None}
-    for path, is_wanted in raffle.items():
-        if is_wanted:
-            raise invalid(path, "asks for a feature that this version does not have")
 
 
 def _tagged(value: dict[str, Raw], path: str) -> tuple[str, Raw]:
@@ -306,20 +299,12 @@ def _point(value: dict[str, Raw], path: str) -> core.HitRate | core.HiddenValue 
         case "Time":
             time_doc = decode_part(TimeDoc, content, path)
             return core.HiddenTime(
-                every_ms=_every_ms(time_doc.every, f"{path}.every"),
+                every_ms=duration_ms(time_doc.every, f"{path}.every"),
                 start_ms=time_doc.window_start,
                 fallback=core.Fallback(time_doc.fallback),
             )
         case _:
             raise invalid(path, "is none of HitRate, Value, Time")
-
-
-def _every_ms(value: dict[str, Raw], path: str) -> int:
-    unit, content = _tagged(value, path)
-    path = f"{path}.{unit}"
-    if unit not in _UNIT_MS:
-        raise invalid(path, f"is none of {', '.join(_UNIT_MS)}")
-    return decode_part(int, content, path) * _UNIT_MS[unit]
 
 
 def _criteria(value: dict[str, Raw], path: str) -> core.Criteria | None:
@@ -345,7 +330,7 @@ def _strategy(value: dict[str, Raw], path: str) -> core.CommunityStrategy:
     if kind is core.CommunityKind.ACTIVE_PLAYERS:
         active = decode_part(ActivePlayersDoc, content, path)
         doc: BoardDoc = active
-        within_ms = active.within_hours * _UNIT_MS["Hours"]
+        within_ms = active.within_hours * UNIT_MS["Hours"]
     else:
         doc = decode_part(BoardDoc, content, path)
     return core.CommunityStrategy(

@@ -26,7 +26,13 @@ silent):
   its reserve where the heir is not progressive or full. [P]
 - withheld wins, boosts, adjustments, triggers, windows' fallbacks, changes that wait, termination, transfers. §8, §9
 
-Who may contribute, and how a number may be written, is not money and not here; nor are raffles.
+- a schedule begins and ends a jackpot and keeps contributions out; a brand's own goes before the instance's. §8, §9
+- raffles: tickets from exact sums, rounds one after the other, draws by the published places, prizes from the pot,
+  the operator's shortfall, filling up for the next round, rounds that were missed. §9 Raffle
+- windows that a jackpot's end cuts short draw for nobody, however late somebody notices. [P]
+- a prize is paid in the currency, and at the rates, of the winner's last contribution that counted for the round. [P]
+
+Who may contribute, and how a number may be written, is not money and not here.
 """
 
 from jackpotd.testing.reference_model.crowd import Totals
@@ -42,8 +48,11 @@ from jackpotd.testing.reference_model.numbers import (
 )
 from jackpotd.testing.reference_model.places import Places, commitment
 from jackpotd.testing.reference_model.records import (
+    Ahead,
     Attempt,
     Books,
+    Bought,
+    Bounds,
     CommunityPart,
     Contributor,
     Draw,
@@ -52,7 +61,9 @@ from jackpotd.testing.reference_model.records import (
     Outcome,
     Play,
     Preference,
+    Prize,
     Rejection,
+    RoundEnd,
     Settled,
     Shipment,
     Tip,
@@ -64,8 +75,11 @@ from jackpotd.testing.reference_model.template import OutsideTheModelError
 __all__ = [
     "DRAWS",
     "SCALE",
+    "Ahead",
     "Attempt",
     "Books",
+    "Bought",
+    "Bounds",
     "CommunityPart",
     "Contributor",
     "Draw",
@@ -77,9 +91,11 @@ __all__ = [
     "Places",
     "Play",
     "Preference",
+    "Prize",
     "Rates",
     "ReferenceInstance",
     "Rejection",
+    "RoundEnd",
     "Settled",
     "Shipment",
     "Tip",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from jackpotd.testing.reference_model import books, operating
+from jackpotd.testing.reference_model import books, operating, raffle, timing
 from jackpotd.testing.reference_model.contributing import amount_of, grow
 from jackpotd.testing.reference_model.crowd import Seen
 from jackpotd.testing.reference_model.numbers import (
@@ -20,8 +20,10 @@ from jackpotd.testing.reference_model.paying import Due, Jackpot, can_pay, pay_a
 from jackpotd.testing.reference_model.places import Places
 from jackpotd.testing.reference_model.pots import Account, Pot, Readings, Seal
 from jackpotd.testing.reference_model.records import (
+    Ahead,
     Attempt,
     Books,
+    Bought,
     Contributor,
     Draw,
     Meters,
@@ -29,9 +31,11 @@ from jackpotd.testing.reference_model.records import (
     Outcome,
     Play,
     Rejection,
+    RoundEnd,
     Settled,
     Shipment,
 )
+from jackpotd.testing.reference_model.schedules import Calendar
 from jackpotd.testing.reference_model.template import read_rules
 from jackpotd.testing.reference_model.tipping import (
     Chance,
@@ -51,7 +55,12 @@ class ReferenceInstance:
     """
 
     def __init__(
-        self, template: Mapping[str, Any], status: str = "Active", *, carry: int = 1
+        self,
+        template: Mapping[str, Any],
+        status: str = "Active",
+        schedule: Mapping[str, Any] | None = None,
+        *,
+        carry: int = 1,
     ) -> None:
         rules = read_rules(template)
         self.jackpot = Jackpot(rules, status, carry)
@@ -59,6 +68,8 @@ class ReferenceInstance:
             pot.id: Pot(pot, pot.share, Account(pot.initial_seed)) for pot in rules.pots
         }
         self.jackpot.ledger.operator.exact = sum((pot.initial_seed for pot in rules.pots), ZERO)
+        if schedule is not None:
+            self.jackpot.calendars[""] = Calendar(schedule)
 
     @property
     def pots(self) -> dict[str, Pot]:
@@ -95,8 +106,11 @@ class ReferenceInstance:
         the pot tips anyhow. `attempts` are those that the system reports, with its thresholds.
         """
         jackpot, rates = self.jackpot, Rates(play.multipliers)
+        timing.require_settled(jackpot, play.at_ms)
         if jackpot.status != "Active":
             return Rejection("CONTRIBUTION_REJECTED", "JackpotNotActive")
+        if self.is_closed(play.who[0], play.at_ms):
+            return Rejection("CONTRIBUTION_REJECTED", "OutsideSchedule")
         try:
             amount = amount_of(jackpot.rules, play, rates)
             if isinstance(amount, Rejection):
@@ -106,6 +120,8 @@ class ReferenceInstance:
             wager = to_scale(rates.convert(incoming(play.base_wager), play.currency, currency))
         except MissingMultiplierError as missing:
             return Rejection("CURRENCY_MULTIPLIERS_NOT_FOUND", str(missing))
+        if jackpot.rules.raffle is not None and not raffle.is_running(jackpot, play.at_ms):
+            return Rejection("CONTRIBUTION_REJECTED", "OutsideSchedule")
         moment = Moment(
             jackpot.contributions,
             play.at_ms,
@@ -133,6 +149,7 @@ class ReferenceInstance:
         came = {pot.rules.id: time_tips(pot, moment) for pot in open_pots}
         lots = [lot for pot in open_pots for lot in draw_lots(pot, moment)]
         grow(jackpot, moment.worth)
+        bought = self._buy(moment)
         pots = {name: pot.value.exact for name, pot in self.pots.items()}
         dues = self._dues(moment, came, chance, readings)
         chance.close(outcome.thresholds)
@@ -157,7 +174,15 @@ class ReferenceInstance:
             ),
             lots=tuple(lots),
             changes=operating.changes_due(jackpot, wins),
+            bought=bought,
         )
+
+    def _buy(self, moment: Moment) -> Bought | None:
+        rules = self.jackpot.rules.raffle
+        if rules is None:
+            return None
+        counted = moment.wager if rules.by_wager else moment.worth
+        return raffle.buy(self.jackpot.raffle, rules, moment.contributor, counted)
 
     def _thresholds(self, worth: Fraction) -> dict[tuple[str, int], int]:
         return {
@@ -189,11 +214,35 @@ class ReferenceInstance:
 
     # What else happens
 
-    def end_windows(
+    def pass_time(
         self, at_ms: int, round_ids: Mapping[str, str], meters: Sequence[Meters] | None = None
     ) -> Settled:
-        """Time has passed; to be asked before anything else that comes after the end of a window."""
-        return operating.end_windows(self.jackpot, at_ms, round_ids, Readings(meters))
+        """Time has passed; to be asked before anything else that comes after the end of a window, or of a schedule."""
+        return timing.pass_time(self.jackpot, at_ms, round_ids, Readings(meters))
+
+    def is_closed(self, brand: str, at_ms: int) -> bool:
+        """Whether a schedule keeps this brand's contributions out."""
+        return timing.is_closed(self.jackpot, brand, at_ms)
+
+    def is_round_over(self, at_ms: int) -> bool:
+        """Whether a round has to be resolved before anything else happens."""
+        return raffle.is_due(self.jackpot, at_ms)
+
+    def resolve(
+        self, at_ms: int, round_ids: Sequence[str], meters: Sequence[Meters] | None = None
+    ) -> RoundEnd:
+        """The round that is over is drawn; `round_ids` are the names of its prizes."""
+        return raffle.resolve(self.jackpot, at_ms, round_ids, Readings(meters))
+
+    def go_on(self, at_ms: int) -> Ahead:
+        """The next round of a raffle, where it has none; to be asked after everything that may leave it without."""
+        return raffle.go_on(self.jackpot, at_ms)
+
+    def set_schedule(
+        self, brand: str, document: Mapping[str, Any] | None, at_ms: int
+    ) -> Rejection | None:
+        """A brand's schedule, or ("") the instance's own; None takes it away."""
+        return timing.set_schedule(self.jackpot, brand, document, at_ms)
 
     def trigger(
         self,

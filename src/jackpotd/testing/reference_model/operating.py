@@ -1,4 +1,4 @@
-"""What operators do to an instance, and what time does to its windows (contract §8, §9)."""
+"""What operators do to an instance, and how windows end (contract §8, §9)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -51,9 +51,13 @@ def trigger(
 
 
 def end_windows(
-    jackpot: Jackpot, at_ms: int, round_ids: Mapping[str, str], readings: Readings
+    jackpot: Jackpot,
+    at_ms: int,
+    round_ids: Mapping[str, str],
+    readings: Readings,
+    until_ms: int | None = None,
 ) -> Settled:
-    """Every window that is over; where its drop has not come, its candidate wins, if there is one."""
+    """Every window that is over, or was at another moment; where its drop has not come, its candidate wins, if any."""
     wins: list[Win] = []
     held: list[tuple[str, int]] = []
     if jackpot.status != "Active":
@@ -61,7 +65,7 @@ def end_windows(
     for pot in jackpot.pots.values():
         won = False
         for place, point in enumerate(pot.rules.hidden_times if pot.is_open else ()):
-            candidate = _end_window(pot, place, point, at_ms)
+            candidate = _end_window(pot, place, point, at_ms if until_ms is None else until_ms)
             if candidate is None or won:
                 continue
             value, reserve = readings.before_win(len(wins), pot)

@@ -21,6 +21,8 @@ from jackpotd.testing.reference_model.records import (
     Tip,
     Win,
 )
+from jackpotd.testing.reference_model.rounds import Raffle
+from jackpotd.testing.reference_model.schedules import Calendar
 from jackpotd.testing.reference_model.template import Rules
 
 
@@ -37,6 +39,8 @@ class Jackpot:
     contributions: int = 0
     divides_exactly: bool = True
     pending: list[tuple[str, str | None]] = field(default_factory=list)
+    calendars: dict[str, Calendar] = field(default_factory=dict)  # "": the instance's own
+    raffle: Raffle = field(default_factory=Raffle)
 
     @property
     def open_pots(self) -> list[Pot]:

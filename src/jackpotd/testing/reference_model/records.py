@@ -117,6 +117,17 @@ class Win:
 
 
 @dataclass(frozen=True)
+class Bought:
+    """What a contribution bought in a round: tickets for what it counted, and what is left towards the next one."""
+
+    round: int
+    entrant: int
+    counted: Fraction
+    awarded: int
+    accumulated: Fraction
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One accepted contribution; amounts are exact.
 
@@ -135,15 +146,72 @@ class Outcome:
     held: tuple[tuple[str, int], ...] = ()
     lots: tuple[tuple[str, int, int], ...] = ()
     changes: tuple[str, ...] = ()
+    bought: Bought | None = None
 
 
 @dataclass(frozen=True)
 class Settled:
-    """What else than a contribution paid pots: a trigger, or windows that ended."""
+    """What else than a contribution paid pots: a trigger, or time with its windows; `statuses` are by the schedule."""
 
     wins: tuple[Win, ...] = ()
     held: tuple[tuple[str, int], ...] = ()
     changes: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A round by its number, which begins at one moment and ends before the other."""
+
+    number: int
+    starts_ms: int
+    ends_ms: int
+
+
+@dataclass(frozen=True)
+class Prize:
+    """A prize that was drawn; `value` is what its tier promises, `amount` what is paid in the player's currency."""
+
+    tier: int
+    who: Who
+    currency: str
+    entrant: int
+    draw: int
+    among: int
+    value: Fraction
+    amount: Fraction
+    left_pot: Fraction
+    is_withheld: bool
+
+
+@dataclass(frozen=True)
+class RoundEnd:
+    """A round that is over; `pot` is what it held then, `shortfall` the operator's part of the prizes.
+
+    The three after it filled the pot up for the next round.
+    """
+
+    bounds: Bounds
+    tickets: int
+    entrants: int
+    counted: Fraction
+    pot: Fraction
+    prizes: tuple[Prize, ...]
+    shortfall: Fraction
+    from_reserve: Fraction
+    from_boost: Fraction
+    deficit: Fraction
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a raffle without a round goes on with: the round that is next, or its end; and how many it has missed."""
+
+    missed: int = 0
+    until_ms: int = 0
+    opened: Bounds | None = None
+    is_over: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The template as the oracle reads it (contract §9): every rule of a jackpot that is no raffle."""
+"""The template as the oracle reads it (contract §9): every rule of a jackpot and of a raffle."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
@@ -126,6 +126,25 @@ class PotRules:
 
 
 @dataclass(frozen=True)
+class PrizeTier:
+    """So many prizes of an amount, or each of a share of the pot."""
+
+    count: int
+    amount: Fraction | None
+    share: Fraction | None
+
+
+@dataclass(frozen=True)
+class RaffleRules:
+    duration_ms: int | None  # None: as long as the schedule
+    cost: Fraction
+    by_wager: bool  # else by contribution
+    accumulates: bool
+    prizes: tuple[PrizeTier, ...]
+    one_prize_per_player: bool
+
+
+@dataclass(frozen=True)
 class Rules:
     currency: str
     percentage: Fraction | None  # of the base wager; None for Fixed and Variable
@@ -137,6 +156,7 @@ class Rules:
     strategy: Strategy
     withhold_above: Fraction | None
     pots: tuple[PotRules, ...]
+    raffle: RaffleRules | None = None
 
 
 def _optional(number: Number | None) -> Fraction | None:
@@ -237,10 +257,29 @@ def _read_pot(pot: Mapping[str, Any]) -> PotRules:
     )
 
 
+def _read_raffle(template: Mapping[str, Any]) -> RaffleRules | None:
+    raffle = template.get("raffle")
+    is_raffle = not _one_of(template.get("jackpot_type", "Jackpot"), "Jackpot", "Raffle")
+    if is_raffle != (raffle is not None):
+        raise OutsideTheModelError("a raffle without its rules, or rules of a raffle that is none")
+    if raffle is None:
+        return None
+    ticket, duration = raffle["ticket"], raffle.get("duration")
+    return RaffleRules(
+        duration_ms=None if duration is None else _milliseconds(duration),
+        cost=incoming(ticket["cost"]),
+        by_wager=_one_of(ticket["metric"], "BaseWager", "Contribution"),
+        accumulates=ticket.get("accumulate", True),
+        prizes=tuple(
+            PrizeTier(prize["count"], _optional(prize.get("amount")), _optional(prize.get("share")))
+            for prize in raffle["prizes"]
+        ),
+        one_prize_per_player=raffle.get("one_prize_per_player", True),
+    )
+
+
 def read_rules(template: Mapping[str, Any]) -> Rules:
     """The rules of a template; raises OutsideTheModelError rather than ignore one."""
-    if template.get("jackpot_type", "Jackpot") != "Jackpot" or template.get("raffle") is not None:
-        raise OutsideTheModelError("not a plain Jackpot")
     rules = template["contribution_rules"]
     kind, terms = _only(rules["contribution_type"])
     if kind not in ("Fixed", "Percentage", "Variable"):
@@ -261,4 +300,5 @@ def read_rules(template: Mapping[str, Any]) -> Rules:
         strategy=template["win_selector_strategy"],
         withhold_above=_optional(template.get("withhold_wins_above")),
         pots=pots,
+        raffle=_read_raffle(template),
     )
