@@ -23,13 +23,13 @@ from bench.reporting.command import Options, run
 from bench.reporting.report import Goal, Report, Table, number, ratio_goal
 from bench.servers.subjects import Subject, jackpotd
 from bench.servers.turns import Turn, take
-from jackpotd.service.demo_data import MONTHLY, SLOTS
+from jackpotd.service.demo_data import DAILY_DROP, SLOTS
 
 CONNECTIONS = 128
 CORES_MIN = 3
 HOT, TWO = "one hot instance", "two instances"
 GOALS = {HOT: 1.3, TWO: 1.6}
-INSTANCES = {HOT: (SLOTS,), TWO: (SLOTS, MONTHLY)}
+INSTANCES = {HOT: (SLOTS,), TWO: (SLOTS, DAILY_DROP)}
 """Neither has links, so a contribution to one of them is no matter of any other's owner."""
 PLACEMENT = {SLOTS: 0, MONTHLY: 1}
 

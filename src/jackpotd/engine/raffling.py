@@ -99,7 +99,7 @@ class Raffling:
                 if not count % _DRAWS_AT_ONCE:
                     await trio.lowlevel.checkpoint()
         _log.info(
-            "a round is resolved",
+            "a round is drawn",
             instance_id=state.definition.instance_id,
             round=round_.number,
             tickets=round_.tickets,
