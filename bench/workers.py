@@ -31,7 +31,7 @@ HOT, TWO = "one hot instance", "two instances"
 GOALS = {HOT: 1.3, TWO: 1.6}
 INSTANCES = {HOT: (SLOTS,), TWO: (SLOTS, DAILY_DROP)}
 """Neither has links, so a contribution to one of them is no matter of any other's owner."""
-PLACEMENT = {SLOTS: 0, MONTHLY: 1}
+PLACEMENT = {SLOTS: 0, DAILY_DROP: 1}
 
 Rounds = dict[tuple[str, int], list[Turn]]
 """By instances and number of workers."""

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from msgspec import structs
+from msgspec import Raw, structs
 
 from jackpotd.core.commands import ChangeStatus, SetSchedule
 from jackpotd.core.passing import own_schedule, schedule_of
 from jackpotd.core.schedule import DailyRule, Schedule
 from jackpotd.core.state import Status
-from jackpotd.testing.house import BORN_MS
-from jackpotd.wire.catalog_records import InstanceEntry
+from jackpotd.testing.house import BORN_MS, operator
+from jackpotd.testing.templates import encoded
+from jackpotd.wire.catalog_records import InstanceEntry, Operator, Template
 from jackpotd.wire.parts import part_of
-from tests.admin.test_switching_crashes import STEPS_MAX, TEST_TIMEOUT_S, entities, switch
+from tests.admin.test_switching_crashes import (
+    STEPS_MAX,
+    TEST_TIMEOUT_S,
+    entities,
+    switch,
+    template,
+)
 from tests.admin.ward import Fuse, Life, Ward
 
 if TYPE_CHECKING:
@@ -108,3 +115,32 @@ async def test_schedule_that_ends_while_a_switch_is_cut_off_ends_the_new_jackpot
             new = life.state(life.catalog.switchings[switching].target)
             assert Status.TERMINATED is new.status
             assert sum(pot.undistributed for pot in new.rare.pots) > 0
+
+
+async def test_brand_that_the_new_jackpot_leaves_out_does_not_hold_up_the_switch() -> None:
+    """Its schedule stays with the old one; all others go along."""
+    known = [
+        structs.replace(each, brands=("op:a", "op:b"))
+        if isinstance(each, InstanceEntry) and each.instance_id == "old"
+        else operator("op", ["a", "b"])
+        if isinstance(each, Operator)
+        else each
+        for each in scheduled(OWN)
+    ]
+    model = template({"x": 0, "y": 0}) | {"allowed_brands": ["op:a"]}
+    known = [
+        structs.replace(each, document=Raw(encoded(model))) if isinstance(each, Template) else each
+        for each in known
+    ]
+    ward = Ward(known)
+    with trio.fail_after(TEST_TIMEOUT_S):
+        async with ward.life() as life:
+            owners = life.administration.context.owners
+            for brand in ("op:a", "op:b"):
+                await owners.operate("old", SetSchedule(0, brand, OF_BRAND, "ann", "why"))
+            await switch(life)
+            (switching,) = life.catalog.switchings.values()
+            new = life.state(switching.target)
+
+    assert "Done" == switching.stage
+    assert {each.brand for each in new.rare.schedules} == {"", "op:a"}

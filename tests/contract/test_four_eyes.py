@@ -355,3 +355,22 @@ def adjustments_of(data_dir: Path, instance_id: str) -> list[list[Any]]:
         for event in record[2]
         if event[0] == "a"
     ]
+
+
+async def test_r_chg_4_a_schedule_that_could_end_a_jackpot_needs_a_second_person(
+    at: Office,
+) -> None:
+    """The instance's own, set or taken away; a brand's only says when that brand contributes."""
+    jackpot = await at.jackpot()
+    path = f"/instances/{jackpot}/schedule"
+    soon = {"timestamp_end": (await at.state(jackpot))["created_timestamp"] + 3_600_000}
+    asked(await at.ann.put(path, soon))
+    assert (await at.state(jackpot))["timestamp_end"] is None
+
+    shown = (await at.bob.put(path, soon)).successful().body
+    assert shown["schedule"]["timestamp_end"] == soon["timestamp_end"]
+    await at.both("DELETE", path)
+    assert (await at.state(jackpot))["timestamp_end"] is None
+
+    brand = {"brand_id": at.platform.brand, "timestamp_end": soon["timestamp_end"]}
+    assert at.platform.brand in (await at.ann.put(path, brand)).successful().body["brands"]

@@ -44,7 +44,7 @@ class Administration:
         self.currencies = CurrencyTables(context)
         self.templates = Templates(context, self.approvals)
         self.instances = Instances(context, self.approvals)
-        self.schedules = Schedules(context)
+        self.schedules = Schedules(context, self.approvals)
         self.rounds = Rounds(context)
         self.pots = Pots(context, self.approvals)
         self.parameters = Parameters(context)

@@ -7,6 +7,7 @@ from msgspec import Raw
 from jackpotd.core import ledger
 from jackpotd.core.events import InstanceEvent, TransfersSent
 from jackpotd.core.passing import own_schedule
+from jackpotd.core.raffle import current_round
 from jackpotd.core.rules import PotRules
 from jackpotd.core.state import HeldWin, Instance, Pot, RarePot, Seal, Transfer
 from jackpotd.engine.catalog import Catalog
@@ -52,14 +53,14 @@ def instance_answer(catalog: Catalog, state: Instance) -> wire.InstanceState:
 
 def _times(state: Instance) -> tuple[int | None, int | None]:
     """When a raffle's round begins and ends; of others, and of a raffle that has none, what the schedule says."""
-    round_, own = state.rare.round, own_schedule(state)
+    round_, own = current_round(state), own_schedule(state)
     if round_ is not None:
         return round_.starts_ms, round_.ends_ms
     return (None, None) if own is None else (own.start_ms, own.end_ms)
 
 
 def _raffle(state: Instance) -> wire.RaffleState:
-    round_, missed = state.rare.round, state.rare.missed
+    round_, missed = current_round(state), state.rare.missed
     if round_ is None:
         return wire.RaffleState(None, None, None, 0, 0, missed)
     return wire.RaffleState(

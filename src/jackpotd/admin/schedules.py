@@ -7,19 +7,23 @@ from collections.abc import AsyncIterator
 from itertools import islice
 
 import trio.lowlevel
+from msgspec import Raw
 from msgspec.structs import replace
 
+from jackpotd.admin.approvals import Approvals, Asked
 from jackpotd.admin.context import AdminContext, operated
 from jackpotd.admin.queries import whole
 from jackpotd.core import raffle, rounds
 from jackpotd.core import schedule as schedules
 from jackpotd.core.commands import SetSchedule
 from jackpotd.core.passing import own_schedule, schedule_of
+from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code
 from jackpotd.core.rules import Rules
 from jackpotd.core.schedule import DAY_MS, TIMESTAMP_MAX, TIMESTAMP_MIN, Schedule
 from jackpotd.core.state import Instance, Status
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, refused_by
+from jackpotd.edge.guard import require_reach
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import admin_schedules as wire
 from jackpotd.wire import codec
@@ -42,8 +46,10 @@ _SCHEDULE = codec.decoder(wire.ScheduleChangeDoc)
 class Schedules:
     """The handlers of `/instances/{id}/schedule`."""
 
-    def __init__(self, context: AdminContext) -> None:
+    def __init__(self, context: AdminContext, approvals: Approvals) -> None:
         self._context = context
+        self._approvals = approvals
+        approvals.register("schedule", self._changed)
 
     async def get(self, request: Incoming) -> Outgoing:
         """Get a schedule with its coming windows and, of a raffle, rounds: by default those of a week from now."""
@@ -67,24 +73,33 @@ class Schedules:
         document = self._context.body(_SCHEDULE, request)
         entry = self._context.entry(principal, request.path["instance_id"])
         brand = _brand(entry, document.brand_id or "", "$.brand_id")
+        require_reach(principal, brand or entry.owner_id)
         schedule = compile_schedule(document, "$")
         state = await self._context.instance(principal, entry.instance_id)
         now_ms = self._context.clock()
-        round_ = None if brand else state.rare.round
+        round_ = None if brand else current_round(state)
         if (
             round_ is None or now_ms < round_.starts_ms
         ):  # a round that runs may end where no window opens any more
             _require_opening(schedule, now_ms, "$")
         if not brand:
             _require_for_changes(state, schedule)
-        command = SetSchedule(0, brand, schedule, principal.username, document.reason)
-        return await self._set(entry, command)
+        if brand:
+            return await self._set(
+                entry.instance_id,
+                SetSchedule(0, brand, schedule, principal.username, document.reason),
+            )
+        # It may end a jackpot as a termination does.
+        return await self._approvals.ask(
+            principal, "schedule", entry.owner_id, request.path, request.body
+        )
 
     async def delete(self, request: Incoming) -> Outgoing:
         """Take a schedule away: contributions are then always taken, or a brand follows the instance's own."""
         principal = self._context.writer(request, Resource.INSTANCES)
         entry = self._context.entry(principal, request.path["instance_id"])
         brand = _asked_brand(entry, request)
+        require_reach(principal, brand or entry.owner_id)
         reason = request.query.get("reason", "")
         if len(reason) > REASON_LENGTH_MAX:
             message = f"query parameter reason must have at most {REASON_LENGTH_MAX} characters"
@@ -95,11 +110,24 @@ class Schedules:
             raise RequestRefused(Code.INVALID_STATE, message)
         if schedule_of(state, brand) is None:
             return await _answer(state, brand, *self._week())
-        return await self._set(entry, SetSchedule(0, brand, None, principal.username, reason))
+        if brand:
+            command = SetSchedule(0, brand, None, principal.username, reason)
+            return await self._set(entry.instance_id, command)
+        path = {**request.path, "reason": reason}
+        return await self._approvals.ask(principal, "schedule", entry.owner_id, path, codec.NULL)
 
-    async def _set(self, entry: InstanceEntry, command: SetSchedule) -> Outgoing:
+    async def _changed(self, asked: Asked) -> Outgoing:
+        """The instance's own schedule, set or (null) taken away."""
+        schedule, reason = None, asked.path.get("reason", "")
+        if Raw(asked.body) != codec.NULL:
+            document = codec.decode(_SCHEDULE, asked.body)
+            schedule, reason = compile_schedule(document, "$"), document.reason
+        command = SetSchedule(0, "", schedule, asked.by, reason)
+        return await self._set(asked.path["instance_id"], command)
+
+    async def _set(self, instance_id: str, command: SetSchedule) -> Outgoing:
         try:
-            done = await operated(self._context.owners, entry.instance_id, command)
+            done = await operated(self._context.owners, instance_id, command)
         except RequestRefused as refused:
             path, dot, rest = refused.body.message.partition("$.schedule.")
             if path or not dot:
@@ -158,7 +186,8 @@ async def _answer(state: Instance, brand: str, from_ms: int, to_ms: int) -> Outg
     """A schedule and what it comes to; a brand without its own has the windows of the instance."""
     chosen, own = schedule_of(state, brand), own_schedule(state)
     in_force = chosen or own or Schedule(None, None)
-    windows = [wire.WindowState(*each) async for each in _windows(in_force, from_ms, to_ms)]
+    opens_ms, closes_ms = _life(state, own, from_ms, to_ms)
+    windows = [wire.WindowState(*each) async for each in _windows(in_force, opens_ms, closes_ms)]
     coming: list[wire.RoundTimes] = []
     if not brand:
         coming = [each async for each in _rounds(state, own, from_ms, to_ms)]
@@ -181,6 +210,16 @@ async def _answer(state: Instance, brand: str, from_ms: int, to_ms: int) -> Outg
     )
 
 
+def _life(state: Instance, own: Schedule | None, from_ms: int, to_ms: int) -> tuple[int, int]:
+    """The part of a span in which the instance lives: also a brand with its own windows contributes then alone."""
+    if state.status in _OVER:
+        return from_ms, from_ms
+    start_ms = None if own is None else own.start_ms
+    end_ms = None if own is None else own.end_ms
+    opens_ms = from_ms if start_ms is None else max(from_ms, start_ms)
+    return opens_ms, to_ms if end_ms is None else min(to_ms, end_ms)
+
+
 async def _windows(schedule: Schedule, from_ms: int, to_ms: int) -> AsyncIterator[tuple[int, int]]:
     """The windows, and one more than are listed if there are so many."""
     found = islice(schedules.windows(schedule, from_ms, to_ms), LISTED_MAX + 1)
@@ -194,7 +233,7 @@ async def _rounds(
     state: Instance, own: Schedule | None, from_ms: int, to_ms: int
 ) -> AsyncIterator[wire.RoundTimes]:
     """The rounds of a raffle that are not over at `from_ms`, the running one first; one more than are listed."""
-    rules, known = state.rules.raffle, state.rare.round
+    rules, known = state.rules.raffle, current_round(state)
     if rules is None or own is None or state.status in _OVER:
         return
     number, count = state.rare.rounds, 0

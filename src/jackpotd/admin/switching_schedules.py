@@ -65,9 +65,13 @@ async def _pause(owners: Owners, switching: Switching, new: Instance) -> Rejecti
 def _lacking(
     switching: Switching, old: Instance, new: Instance, now_ms: int
 ) -> Iterator[SetSchedule]:
-    """The schedules that the new instance does not have yet: those of brands first, for its own may start it."""
+    """The schedules that the new instance does not have yet: those of brands first, for its own may start it.
+
+    A brand that the new one does not allow needs none.
+    """
     for each in sorted(old.rare.schedules, key=lambda each: not each.brand):
         is_there = schedule_of(new, each.brand) == each.schedule
+        is_there = is_there or bool(each.brand and each.brand not in new.rules.allowed_brands)
         if not is_there and not _is_over(each.schedule, now_ms):
             yield SetSchedule(0, each.brand, each.schedule, switching.by, switching.reason)
 

@@ -46,6 +46,11 @@ class Drawn(Struct, frozen=True):
     among: int
 
 
+def current_round(state: Instance) -> Round | None:
+    """The round that runs or lies ahead; none where the raffle is over, though one was cut off."""
+    return None if state.status in (Status.TERMINATED, Status.ENDED) else state.rare.round
+
+
 def running(state: Instance, at_ms: int) -> Round | None:
     """The round that takes tickets now, if there is one."""
     known = state.rare.round

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from jackpotd.core.money import decimal_text
+from jackpotd.core.money import UNITS_MAX, decimal_text
 from jackpotd.core.pot_problems import Problem
 from jackpotd.core.rules import (
     RAFFLE_HELD_PRIZES_MAX,
@@ -74,6 +74,8 @@ def _prize_problems(rules: Rules, raffle: RaffleRules) -> Iterator[Problem]:
         yield Problem("$.raffle.prizes", f"{message}: somebody has to decide on each")
     if not 1 <= count <= RAFFLE_PRIZES_MAX:
         yield Problem("$.raffle.prizes", f"needs 1 to {RAFFLE_PRIZES_MAX} prizes in all")
+    if sum(tier.count * (tier.amount or 0) for tier in raffle.prizes) > UNITS_MAX:
+        yield Problem("$.raffle.prizes", "amounts of all prizes add up beyond the bound of money")
     if sum(tier.count * (tier.share or 0) for tier in raffle.prizes) > WHOLE:
         yield Problem("$.raffle.prizes", "shares of all winners must not add up to more than 1")
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio.lowlevel
 from msgspec import Struct
 
+from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Player, Status, Tickets
 from jackpotd.engine import ticket_pages
@@ -55,7 +56,7 @@ class HeldTickets(Struct, frozen=True):
 
 def running_tickets(state: Instance, player: Player) -> Tickets | None:
     """What a player has in the running round; who took part in an earlier one only has nothing."""
-    round_, held = state.rare.round, player.tickets
+    round_, held = current_round(state), player.tickets
     return held if round_ and held and held.round == round_.number else None
 
 
@@ -69,7 +70,7 @@ async def entrants(
         state = shard.state(instance_id)
         if state is None or instance_id not in shard.actors:
             return None
-        round_ = state.rare.round
+        round_ = current_round(state)
         if (None if book is None else book.round) == (None if round_ is None else round_.number):
             return state, found
     return TOO_SHORT
@@ -111,7 +112,7 @@ async def held_tickets(
             if state is None:
                 missing.append(instance_id)
                 continue
-            round_ = state.rare.round
+            round_ = current_round(state)
             if round_ is None or state.status is not Status.ACTIVE:
                 continue
             if brand in state.rules.allowed_brands:

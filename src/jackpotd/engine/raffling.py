@@ -11,7 +11,7 @@ import trio.lowlevel
 from jackpotd.core import raffle
 from jackpotd.core.events import Contributed, InstanceEvent, Prize
 from jackpotd.core.ledger import InvariantViolation
-from jackpotd.core.state import Contributor, Player, Status
+from jackpotd.core.state import Contributor, Player
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.consequences import Seals
 from jackpotd.engine.fold import Fold
@@ -40,9 +40,8 @@ class Raffling:
 
     def refresh(self) -> None:
         """Another round may run than before: it begins with an empty book, but for one that is found under way."""
-        state = self._cell.state
-        round_ = state.rare.round
-        if round_ is None or state.status in (Status.TERMINATED, Status.ENDED):
+        round_ = raffle.current_round(self._cell.state)
+        if round_ is None:
             self.book = None
         elif self.book is None or self.book.round != round_.number:
             self.book = TicketBook(round_.number)

@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from jackpotd.core import money
+from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Tickets
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, integer, page_of, refused_by
@@ -75,7 +76,7 @@ class Raffles:
         state, entrants = found
         if state.rules.raffle is None:
             raise _no_raffle(entry.instance_id)
-        round_ = state.rare.round
+        round_ = current_round(state)
         if round_ is None:
             return answer([])
         times = (round_.starts_ms, round_.ends_ms)
@@ -116,7 +117,7 @@ class Raffles:
         state, player = found
         if state.rules.raffle is None:
             raise _no_raffle(entry.instance_id)
-        round_, held = state.rare.round, running_tickets(state, player)
+        round_, held = current_round(state), running_tickets(state, player)
         if round_ is None or held is None:
             return answer([])
         times = (round_.starts_ms, round_.ends_ms)
@@ -172,6 +173,8 @@ def _brands(
     """The brands whose entrants are listed; None for all."""
     asked = request.query.get("brand_id")
     if asked:
+        if asked.count(":") != 1:
+            raise _bad_query("brand_id must be operator:brand")
         require_reach(principal, asked)
         return (asked,)
     reached = tuple(brand for brand in entry.brands if principal.reaches(brand))

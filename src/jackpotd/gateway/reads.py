@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from jackpotd.core import money
 from jackpotd.core.passing import own_schedule
+from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Seal
 from jackpotd.edge.exchange import (
@@ -218,7 +219,7 @@ def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.I
 
 def _times(state: Instance) -> tuple[int | None, int | None]:
     """Start and end of a raffle's round, the next one if none runs; of anything else as the schedule says."""
-    round_, own = state.rare.round, own_schedule(state)
+    round_, own = current_round(state), own_schedule(state)
     if round_ is not None:
         return round_.starts_ms, round_.ends_ms
     return (None, None) if own is None else (own.start_ms, own.end_ms)

@@ -142,7 +142,14 @@ class Account(_Entity, frozen=True, tag="account", kw_only=True):
 
 
 ApprovalKind = Literal[
-    "publish", "adjustment", "release", "rejection", "termination", "decommission", "switchmodel"
+    "publish",
+    "adjustment",
+    "release",
+    "rejection",
+    "termination",
+    "decommission",
+    "switchmodel",
+    "schedule",
 ]
 ApprovalState = Literal["Waiting", "Approved", "Executed", "Failed", "Rejected"]
 
