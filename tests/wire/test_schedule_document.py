@@ -143,8 +143,10 @@ def test_the_guide_s_examples_are_rendered_as_they_were_written(document: Json) 
 
 
 def test_a_schedule_may_have_nothing_in_it() -> None:
-    """It is always open."""
+    """It is always open; what is left out may be null."""
     assert Schedule(None, None) == compiled({})
+    assert Schedule(None, None) == compiled({"recurrence_rules": None, "timestamp_end": None})
+    assert compiled(one_rule(daily(FINE))) == compiled(one_rule(daily(FINE), interval=None))
     assert {"timestamp_start": None, "timestamp_end": None, "recurrence_rules": []} == (
         json.loads(encode(schedule_answer(Schedule(None, None))))
     )
@@ -285,7 +287,7 @@ def test_what_cannot_be_is_refused_with_its_whole_path(document: Json, path: str
         ({"timestamp_end": "2024"}, "$.timestamp_end"),
         ({"timestamp_start": 1.5}, "$.timestamp_start"),
         ({"start": 1}, "$.start"),
-        ({"recurrence_rules": None}, "$.recurrence_rules"),
+        ({"recurrence_rules": {}}, "$.recurrence_rules"),
         ({"recurrence_rules": [{"interval": 1}]}, "$.recurrence_rules[0].frequency"),
         (one_rule(daily(FINE), interval="1"), "$.recurrence_rules[0].interval"),
         (one_rule(daily(FINE), intervall=1), "$.recurrence_rules[0].intervall"),

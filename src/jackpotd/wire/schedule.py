@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from msgspec import Meta, Raw, field
+from msgspec import Meta, Raw
 
 from jackpotd.core import schedule as core
 from jackpotd.wire.codec import decode_part, encode
@@ -52,7 +52,7 @@ class RecurrenceRuleDoc(Strict, frozen=True):
 
     # One of Daily, Weekly.
     frequency: dict[str, Raw]
-    interval: int = 1
+    interval: int | None = None
 
 
 class ScheduleDoc(Strict, frozen=True):
@@ -60,7 +60,7 @@ class ScheduleDoc(Strict, frozen=True):
 
     timestamp_start: int | None = None
     timestamp_end: int | None = None
-    recurrence_rules: list[RecurrenceRuleDoc] = field(default_factory=list)
+    recurrence_rules: list[RecurrenceRuleDoc] | None = None
 
 
 def compile_schedule(doc: ScheduleDoc, base: str = "$.schedule") -> core.Schedule:
@@ -76,16 +76,16 @@ def compile_schedule(doc: ScheduleDoc, base: str = "$.schedule") -> core.Schedul
     daily: list[core.DailyRule] = []
     weekly: list[core.WeeklyRule] = []
     places: tuple[list[int], list[int]] = ([], [])
-    for place, rule in enumerate(doc.recurrence_rules):
+    for place, rule in enumerate(doc.recurrence_rules or ()):
         path = f"{base}.recurrence_rules[{place}].frequency"
         kind, content = _tagged(rule.frequency, path)
         path = f"{path}.{kind}"
         match kind:
             case "Daily":
-                daily.append(core.DailyRule(_hours(content, path), rule.interval))
+                daily.append(core.DailyRule(_hours(content, path), _interval(rule)))
                 places[0].append(place)
             case "Weekly":
-                weekly.append(core.WeeklyRule(_days(content, path), rule.interval))
+                weekly.append(core.WeeklyRule(_days(content, path), _interval(rule)))
                 places[1].append(place)
             case _:
                 raise invalid(path, "is none of Daily, Weekly")
@@ -140,6 +140,11 @@ def schedule_answer(schedule: core.Schedule) -> ScheduleDoc:
     return ScheduleDoc(
         timestamp_start=schedule.start_ms, timestamp_end=schedule.end_ms, recurrence_rules=rules
     )
+
+
+def _interval(rule: RecurrenceRuleDoc) -> int:
+    """Every day or week, where nothing else is said; clients send null for what they leave out."""
+    return 1 if rule.interval is None else rule.interval
 
 
 def _rule_doc(kind: str, content: HoursDoc | DaysDoc, interval: int) -> RecurrenceRuleDoc:
