@@ -11,8 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
-from jackpotd.core.state import Player, PotCount
+from jackpotd.core.state import LastSeen, Player, PotCount, Tickets
 from jackpotd.engine.ports import Rows
 from jackpotd.wire import parts, rows
 
@@ -212,8 +213,8 @@ def player_row(cell: PlayerCell) -> rows.PlayerRow:
         value=player.value,
         pots=tuple(rows.PotCountRow(pot.cycle, pot.count, pot.value) for pot in player.pots),
         updated_ms=player.updated_ms,
-        last=None if player.last is None else parts.part_of(player.last),
-        tickets=None if player.tickets is None else parts.part_of(player.tickets),
+        last=None if player.last is None else parts.LastSeen(*astuple(player.last)),
+        tickets=None if player.tickets is None else parts.Tickets(*astuple(player.tickets)),
     )
 
 
@@ -225,7 +226,7 @@ def player_cell(row: rows.PlayerRow) -> PlayerCell:
         value=row.value,
         pots=tuple(PotCount(pot.cycle, pot.count, pot.value) for pot in row.pots),
         updated_ms=row.updated_ms,
-        last=None if row.last is None else parts.core_of(row.last),
-        tickets=None if row.tickets is None else parts.core_of(row.tickets),
+        last=None if row.last is None else LastSeen(*astuple(row.last)),
+        tickets=None if row.tickets is None else Tickets(*astuple(row.tickets)),
     )
     return PlayerCell(row.as_of, player)
