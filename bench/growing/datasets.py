@@ -64,7 +64,7 @@ def make(directory: Path, size: Size, now_ms: int) -> None:
     fold = Fold(MemoryRows(), MemoryKeys())
     pending: list[bytes] = []
     for seq, entry in enumerate(entries, 1):
-        created = _birth(entry)
+        created = birth(entry)
         pending.append(records.encode(created))
         fold.create(seq, created, pending[-1])
         if len(pending) == CHUNK or seq == len(entries):
@@ -108,7 +108,8 @@ def _catalog(directory: Path, instances: int, now_ms: int) -> list[InstanceEntry
     return entries
 
 
-def _birth(entry: InstanceEntry) -> records.Created:
+def birth(entry: InstanceEntry) -> records.Created:
+    """The record by which an instance of the catalog is born."""
     return records.Created(
         at_ms=entry.created_ms,
         instance_id=entry.instance_id,
@@ -120,6 +121,7 @@ def _birth(entry: InstanceEntry) -> records.Created:
         brands=entry.brands,
         status=entry.status,
         by=entry.by,
+        schedule=entry.schedule,
     )
 
 

@@ -11,7 +11,15 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from bench.growing.datasets import BRAND, CATALOG, MAP_BYTES_MAX, WORKER, instance_id, player_id
+from bench.growing.datasets import (
+    BRAND,
+    CATALOG,
+    MAP_BYTES_MAX,
+    WORKER,
+    birth,
+    instance_id,
+    player_id,
+)
 from jackpotd.core import evolve as transitions
 from jackpotd.core.events import RoundOpened, Sealed
 from jackpotd.core.fairness import commitment_to
@@ -60,7 +68,7 @@ def make(directory: Path, full: Full, now_ms: int) -> None:
         for entities in changes
     ]
     _append(directory / "catalog", CATALOG, encoded, now_ms)
-    births = [_birth(entry) for entry in entries]
+    births = [birth(entry) for entry in entries]
     last_seq = _append(
         directory / "journal", WORKER, [records.encode(birth) for birth in births], now_ms
     )
@@ -101,22 +109,6 @@ def _entries(found: list[CatalogEntity], full: Full, now_ms: int) -> list[Instan
         )
         for number, each in enumerate(documents)
     ]
-
-
-def _birth(entry: InstanceEntry) -> records.Created:
-    return records.Created(
-        at_ms=entry.created_ms,
-        instance_id=entry.instance_id,
-        name=entry.name,
-        owner_id=entry.owner_id,
-        template_id=entry.template_id,
-        template_owner_id=entry.template_owner_id,
-        template=Raw(bytes(entry.document)),
-        brands=entry.brands,
-        status=entry.status,
-        by=entry.by,
-        schedule=entry.schedule,
-    )
 
 
 def _write_rows(
