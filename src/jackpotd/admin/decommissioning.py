@@ -6,7 +6,7 @@ from jackpotd.admin.instance_answers import instance_answer, transfer_answer, tr
 from jackpotd.core.commands import SendTransfers
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import WHOLE
-from jackpotd.core.state import Instance, Status, Transfer
+from jackpotd.core.state import OVER, Instance, Status, Transfer
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, refused_by
 from jackpotd.engine.transfers import deliver
 from jackpotd.identity.principal import Principal, Resource
@@ -15,7 +15,6 @@ from jackpotd.wire import codec
 from jackpotd.wire.errors import RequestRefused, invalid
 
 _DECOMMISSION = codec.decoder(wire.DecommissionDoc)
-_OVER = (Status.TERMINATED, Status.ENDED)
 
 
 class Decommissioning:
@@ -101,7 +100,7 @@ class Decommissioning:
         if target.rules.currency != state.rules.currency:
             message = f"has another currency: {target.rules.currency}"
             raise invalid(f"{path}.instance_id", message)
-        if target.status in _OVER:
+        if target.status in OVER:
             message = f"{path}.instance_id: the target is {target.status}"
             raise RequestRefused(Code.INVALID_STATE, message)
         known = {rules.id: pot for rules, pot in zip(target.rules.pots, target.pots, strict=True)}

@@ -21,7 +21,7 @@ from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code
 from jackpotd.core.rules import Rules
 from jackpotd.core.schedule import DAY_MS, TIMESTAMP_MAX, TIMESTAMP_MIN, Schedule
-from jackpotd.core.state import Instance, Status
+from jackpotd.core.state import OVER, Instance
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, refused_by
 from jackpotd.edge.guard import require_reach
 from jackpotd.identity.principal import Resource
@@ -39,7 +39,6 @@ REASON_LENGTH_MAX = 1_024
 
 _AT_ONCE = 64  # about a millisecond
 _SKIPPED_AT_ONCE_MS = 10 * DAY_MS  # a few milliseconds, with as many windows a day as there may be
-_OVER = (Status.TERMINATED, Status.ENDED)
 _SCHEDULE = codec.decoder(wire.ScheduleChangeDoc)
 
 
@@ -212,7 +211,7 @@ async def _answer(state: Instance, brand: str, from_ms: int, to_ms: int) -> Outg
 
 def _life(state: Instance, own: Schedule | None, from_ms: int, to_ms: int) -> tuple[int, int]:
     """The part of a span in which the instance lives: also a brand with its own windows contributes then alone."""
-    if state.status in _OVER:
+    if state.status in OVER:
         return from_ms, from_ms
     start_ms = None if own is None else own.start_ms
     end_ms = None if own is None else own.end_ms
@@ -234,7 +233,7 @@ async def _rounds(
 ) -> AsyncIterator[wire.RoundTimes]:
     """The rounds of a raffle that are not over at `from_ms`, the running one first; one more than are listed."""
     rules, known = state.rules.raffle, current_round(state)
-    if rules is None or own is None or state.status in _OVER:
+    if rules is None or own is None or state.status in OVER:
         return
     number, count = state.rare.rounds, 0
     after_ms = state.rare.round_end_ms if number else own.start_ms or 0

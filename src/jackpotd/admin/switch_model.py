@@ -11,7 +11,7 @@ from jackpotd.core import evolve
 from jackpotd.core.commands import TakeTransfer
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import WHOLE, Rules
-from jackpotd.core.state import Instance, Status, Transfer
+from jackpotd.core.state import OVER, Instance, Status, Transfer
 from jackpotd.edge.exchange import Incoming, Outgoing, answer, refused_by
 from jackpotd.engine.places import definition_in
 from jackpotd.identity.principal import Resource
@@ -27,7 +27,6 @@ from jackpotd.wire.catalog_records import (
 from jackpotd.wire.errors import RequestRefused, invalid
 
 _SWITCH = codec.decoder(wire.SwitchModelDoc)
-_OVER = (Status.TERMINATED, Status.ENDED)
 
 
 class SwitchModel:
@@ -86,7 +85,7 @@ class SwitchModel:
         self, asked: Asked, document: wire.SwitchModelDoc, state: Instance
     ) -> tuple[Switching, InstanceEntry]:
         """The switch and the new instance, once everything that can be wrong with them has been looked at."""
-        if state.status in _OVER:
+        if state.status in OVER:
             message = f"the jackpot is {state.status}"
             raise RequestRefused(Code.INVALID_STATE, message)
         _require_plain(state, self._context.clock())

@@ -10,11 +10,9 @@ from jackpotd.core.commands import ChangeStatus, SetSchedule
 from jackpotd.core.passing import BY, own_schedule, schedule_of
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.schedule import Schedule
-from jackpotd.core.state import Instance, Status
+from jackpotd.core.state import OVER, Instance, Status
 from jackpotd.engine.owners import Owners
 from jackpotd.wire.catalog_records import Switching
-
-_OVER = (Status.TERMINATED, Status.ENDED)
 
 
 async def keep_schedules(owners: Owners, switching: Switching, now_ms: int) -> Rejection | None:
@@ -27,7 +25,7 @@ async def keep_schedules(owners: Owners, switching: Switching, now_ms: int) -> R
         return old
     if isinstance(new, Rejection):
         return new
-    if new.status in _OVER:
+    if new.status in OVER:
         return None
     own = own_schedule(old)
     if own is not None and own != own_schedule(new):

@@ -25,7 +25,7 @@ from jackpotd.core.events import (
 from jackpotd.core.inflow import inflow
 from jackpotd.core.ledger import residual
 from jackpotd.core.rules import Rules
-from jackpotd.core.state import Instance, PendingChange, Pot, Rare, RarePot, Status, Window
+from jackpotd.core.state import OVER, Instance, PendingChange, Pot, Rare, RarePot, Status, Window
 from jackpotd.core.window_calendar import first_windows
 
 
@@ -102,7 +102,7 @@ def _held_win_decided(state: Instance, event: HeldWinDecided) -> Instance:
             payouts=state.payouts + held.paid,
             updated_ms=event.at_ms,
         )
-    if state.status in (Status.TERMINATED, Status.ENDED):
+    if state.status in OVER:
         back = {
             at: replace(pot, undistributed=pot.undistributed + added)
             for at, (pot, added) in enumerate(zip(rare.pots, event.to_values, strict=True))
@@ -213,7 +213,7 @@ def _transfer_taken(state: Instance, event: TransferTaken) -> Instance:
         received=rare.received + event.value + event.reserve + event.boost,
         taken=(*rare.taken, event.id),
     )
-    is_over = state.status in (Status.TERMINATED, Status.ENDED) or not state.pots[event.pot].is_open
+    is_over = state.status in OVER or not state.pots[event.pot].is_open
     if is_over:
         whole = event.value + event.reserve + event.boost
         aside = replace(pot, undistributed=pot.undistributed + whole)

@@ -44,7 +44,7 @@ from jackpotd.core.evolve_rare import trigger_id
 from jackpotd.core.inflow import inflow, lift_max
 from jackpotd.core.money import UNITS_MAX
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import STATUS_CHANGES, Instance, Status, Transfer
+from jackpotd.core.state import OVER, STATUS_CHANGES, Instance, Status, Transfer
 from jackpotd.core.winners import Tipped, Winner
 
 Events = list[InstanceEvent]
@@ -72,7 +72,7 @@ def _open_pot(state: Instance, pot_id: str) -> int | Rejection:
     index = _pot(state, pot_id)
     if isinstance(index, Rejection):
         return index
-    if state.status in (Status.TERMINATED, Status.ENDED):
+    if state.status in OVER:
         return _conflict(f"the jackpot is {state.status}")
     return index if state.pots[index].is_open else _conflict(f"pot {pot_id} is used up")
 
@@ -162,7 +162,7 @@ def _decide_held_win(state: Instance, command: DecideHeldWin) -> Events | Reject
     back = [0] * len(state.pots)
     if not command.release:
         is_open = tuple(pot.is_open for pot in state.pots)
-        is_over = state.status in (Status.TERMINATED, Status.ENDED)
+        is_over = state.status in OVER
         if is_over or is_open[index]:
             back[index] = held[0].paid
         else:
@@ -184,7 +184,7 @@ def _decide_held_win(state: Instance, command: DecideHeldWin) -> Events | Reject
 
 
 def _ask_change(state: Instance, command: AskChange) -> Events | Rejection:
-    if state.status in (Status.TERMINATED, Status.ENDED):
+    if state.status in OVER:
         return _conflict(f"the jackpot is {state.status}")
     if len(state.rare.pending) + len(command.parts) > PENDING_CHANGES_MAX:
         return _conflict(f"{len(state.rare.pending)} changes wait already")
@@ -286,7 +286,7 @@ def _inherit(state: Instance, command: Inherit) -> Events | Rejection:
 
 def _set_schedule(state: Instance, command: SetSchedule) -> Events | Rejection:
     """A raffle's running round ends when the new schedule says so; what is over already is no schedule to set."""
-    if state.status in (Status.TERMINATED, Status.ENDED):
+    if state.status in OVER:
         return _conflict(f"the jackpot is {state.status}")
     if command.brand and command.brand not in state.rules.allowed_brands:
         return rejections.unsupported_brand(command.brand)

@@ -8,10 +8,9 @@ from jackpotd.core.commands import PassTime
 from jackpotd.core.events import InstanceEvent, StatusChanged
 from jackpotd.core.evolve import evolve
 from jackpotd.core.schedule import Schedule
-from jackpotd.core.state import Instance, Status
+from jackpotd.core.state import OVER, Instance, Status
 
 BY = "schedule"
-_OVER = (Status.TERMINATED, Status.ENDED)
 
 
 def own_schedule(state: Instance) -> Schedule | None:
@@ -36,7 +35,7 @@ def is_closed(state: Instance, brand: str, at_ms: int) -> bool:
 def next_ms(state: Instance) -> int | None:
     """When the schedule changes the state of the instance next: it begins, or it is over."""
     own = own_schedule(state)
-    if own is None or state.status in _OVER:
+    if own is None or state.status in OVER:
         return None
     begins_ms = own.start_ms if state.status is Status.PENDING else None
     ends_ms = None if state.rules.raffle else own.end_ms
@@ -60,7 +59,7 @@ def passed(state: Instance, command: PassTime) -> list[InstanceEvent]:
     own, at_ms = own_schedule(state), command.at_ms
     events: list[InstanceEvent] = []
     is_over = own is not None and own.end_ms is not None and own.end_ms <= at_ms
-    is_over = is_over and state.rules.raffle is None and state.status not in _OVER
+    is_over = is_over and state.rules.raffle is None and state.status not in OVER
     has_begun = own is not None and own.start_ms is not None and own.start_ms <= at_ms
     if state.status is Status.PENDING and has_begun and not is_over:
         begun = StatusChanged(at_ms, Status.ACTIVE, "the schedule has begun", BY)

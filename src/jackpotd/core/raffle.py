@@ -26,7 +26,7 @@ from jackpotd.core.passing import own_schedule
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import WHOLE, RaffleRules, Rules, TicketMetric
 from jackpotd.core.schedule import Schedule
-from jackpotd.core.state import Contributor, Instance, Player, Round, Status
+from jackpotd.core.state import OVER, Contributor, Instance, Player, Round, Status
 from jackpotd.core.urn import Urn
 from jackpotd.core.winners import payable
 from jackpotd.core.winning import topping_up
@@ -48,7 +48,7 @@ class Drawn(Struct, frozen=True):
 
 def current_round(state: Instance) -> Round | None:
     """The round that runs or lies ahead; none where the raffle is over, though one was cut off."""
-    return None if state.status in (Status.TERMINATED, Status.ENDED) else state.rare.round
+    return None if state.status in OVER else state.rare.round
 
 
 def running(state: Instance, at_ms: int) -> Round | None:

@@ -12,7 +12,7 @@ from jackpotd.core.events import (
     StatusChanged,
     TransferTaken,
 )
-from jackpotd.core.state import Instance, Status
+from jackpotd.core.state import OVER, Instance, Status
 
 
 def unsealed(state: Instance, events: Sequence[InstanceEvent]) -> list[int]:
@@ -55,4 +55,4 @@ def moves(event: InstanceEvent, pot: int) -> bool:
 
 def goes_on(state: Instance, pot: int) -> bool:
     """Whether a pot can still be won, so that it needs a secret."""
-    return state.pots[pot].is_open and state.status not in (Status.TERMINATED, Status.ENDED)
+    return state.pots[pot].is_open and state.status not in OVER

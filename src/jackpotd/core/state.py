@@ -32,6 +32,8 @@ STATUS_CHANGES: dict[Status, frozenset[Status]] = {
     Status.ENDED: frozenset({Status.TERMINATED}),
     Status.TERMINATED: frozenset(),
 }
+# Nothing is contributed to, or won of, an instance in one of these any more.
+OVER = (Status.TERMINATED, Status.ENDED)
 
 
 class Definition(Struct, frozen=True, gc=False):
