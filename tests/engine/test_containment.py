@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -50,9 +51,12 @@ def break_rules(house: House, instance_id: str) -> None:
 
 
 @pytest.fixture
-def quiet_logs() -> None:
-    """The fence's log goes to the standard library, where it is below what the tests show."""
+def quiet_logs() -> Iterator[None]:
+    """The fence's log is below what the tests show; afterwards logs are as they were for others."""
+    before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.usefixtures("quiet_logs")
