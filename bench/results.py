@@ -50,6 +50,8 @@ PARTS = {
     "mesh": Part(),
     "workers": Part(),
     "crowd": Part(),
+    "sockets": Part(),
+    "tickers": Part(quick=("--readers", "500", "--rounds", "3", "--seconds", "1")),
     "raffle": Part(quick=("--rounds", "1", "--seconds", "1", "--warm-up-s", "0.5")),
 }
 DEADLINE_S, QUICK_DEADLINE_S = 3600.0, 180.0

@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,8 @@ VOLATILE = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}(?=\",\"win)"
     r"|(?<=\"timestamp\":)\d+|(?<=\"timestamp_start\":)\d+|(?<=\"timestamp_end\":)\d+"
 )
-GATEWAY = "http://127.0.0.1:8084"
+GATEWAY, ADMIN, CONNECT = (f"http://127.0.0.1:{port}" for port in (8084, 8080, 11000))
+RECEIVER_PORT = "9000"
 
 
 def commands_and_output(session: str) -> list[tuple[str, str]]:
@@ -40,6 +42,12 @@ def without_volatile(text: str) -> str:
     return VOLATILE.sub("…", text.strip())
 
 
+def free_port() -> str:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return str(held.getsockname()[1])
+
+
 def script_with(words: str) -> str:
     """The block of commands that holds these words, with this environment's programs."""
     blocks: list[str] = [block for block in BLOCKS if words in block]
@@ -53,14 +61,23 @@ def script_with(words: str) -> str:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
 async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) -> None:
-    """Every command of the README's session, in order, answers as printed there; and what it drew was fair."""
+    """Every command of the README's sessions, in order, answers as printed there; and what it drew was fair."""
     steps = [step for session in SESSION for step in commands_and_output(session)]
-    assert len(steps) >= 7
-    with trio.fail_after(60):
-        async with running_server(tmp_path / "data") as server:
+    assert len(steps) >= 25
+    receiver_port = free_port()
+    with trio.fail_after(120):
+        async with running_server(tmp_path / "data", live=True) as server:
             script = "\n".join(f"{command}\necho '----'" for command, _ in steps)
+            for shown, real in (
+                (GATEWAY, server.gateway_url),
+                (ADMIN, server.admin_url),
+                (CONNECT, server.connect_url),
+                (RECEIVER_PORT, receiver_port),
+                (".venv/bin/python", sys.executable),
+            ):
+                script = script.replace(shown, real)
             result = await trio.run_process(
-                ["bash", "-euo", "pipefail", "-c", script.replace(GATEWAY, server.gateway_url)],
+                ["bash", "-euo", "pipefail", "-c", script],
                 capture_stdout=True,
                 capture_stderr=True,
                 cwd=tmp_path,
@@ -74,7 +91,7 @@ async def test_session_with_curl_prints_what_the_readme_shows(tmp_path: Path) ->
     printed = result.stdout.decode().split("----\n")[: len(steps)]
 
     assert [without_volatile(shown) for _, shown in steps] == [
-        without_volatile(text) for text in printed
+        without_volatile(text.replace(receiver_port, RECEIVER_PORT)) for text in printed
     ]
 
 

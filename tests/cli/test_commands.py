@@ -14,7 +14,9 @@ import trio
 from jackpotd.testing.server_process import running_server
 
 TIMEOUT_S = 60
-FREE_PORTS = {"JACKPOTD_GATEWAY_BIND": "127.0.0.1:0", "JACKPOTD_ADMIN_BIND": "127.0.0.1:0"}
+FREE_PORTS = {
+    f"JACKPOTD_{name}_BIND": "127.0.0.1:0" for name in ("GATEWAY", "ADMIN", "CONNECT", "OFFICE")
+}
 
 
 def jackpotd(
@@ -77,7 +79,16 @@ def test_worker_without_its_server_ends_at_once() -> None:
     assert ended.stderr == ""
 
 
-def test_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+def test_feed_without_its_server_ends_at_once() -> None:
+    """Nor is the feed."""
+    ended = jackpotd("feed", "--server", "1")
+
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize("listener", ["admin", "connect"])
+def test_port_that_is_taken_stops_the_start(tmp_path: Path, listener: str) -> None:
     """The message names the listener, the address and the variable that chooses another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -86,16 +97,16 @@ def test_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
             "--demo",
             "--data-dir",
             tmp_path / "data",
-            environment={"JACKPOTD_ADMIN_BIND": bind},
+            environment={f"JACKPOTD_{listener.upper()}_BIND": bind},
         )
 
     assert ended.returncode == 1
-    assert f"[admin] bind = {bind}: Address already in use" in ended.stderr
-    assert "JACKPOTD_ADMIN_BIND" in ended.stderr
+    assert f"[{listener}] bind = {bind}: Address already in use" in ended.stderr
+    assert f"JACKPOTD_{listener.upper()}_BIND" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("listener", ["GATEWAY", "ADMIN"])
+@pytest.mark.parametrize("listener", ["GATEWAY", "ADMIN", "CONNECT"])
 def test_demo_data_are_served_on_loopback_only(tmp_path: Path, listener: str) -> None:
     """The demo's passwords are known to everybody, so `--demo` refuses any other address."""
     ended = jackpotd(

@@ -44,6 +44,7 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
         **inherited,
         "JACKPOTD_GATEWAY_BIND": "127.0.0.1:0",
         "JACKPOTD_ADMIN_BIND": "127.0.0.1:0",
+        "JACKPOTD_CONNECT_BIND": "127.0.0.1:0",
         "PYTHONUNBUFFERED": "1",
         "TERM": "xterm",
         "TMPDIR": str(tmp_path),
@@ -51,16 +52,16 @@ def environment(tmp_path: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def living_members(group: int) -> list[int]:
-    """The processes of a group, without those that are dead and wait for their parent."""
-    members = []
+def living_members(group: int) -> dict[int, int]:
+    """The processes of a group and their parents, without those that are dead and wait for these."""
+    members = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
             # pid (name) state parent group …; the name may hold anything
             pid, _, rest = entry.read_text().partition(" ")
-            state, _, process_group = rest.rpartition(")")[2].split()[:3]
+            state, parent, process_group = rest.rpartition(")")[2].split()[:3]
             if int(process_group) == group and state not in "ZX":
-                members.append(int(pid))
+                members[int(pid)] = int(parent)
     return members
 
 
@@ -76,7 +77,9 @@ class Demo:
         return self._process.pid
 
     def server_pid(self) -> int:
-        (server,) = set(living_members(self.group)) - {self.group}
+        """The demo's only child; the server's own children are not the demo's."""
+        members = living_members(self.group)
+        (server,) = [pid for pid, parent in members.items() if parent == self.group]
         return server
 
     async def until(self, pattern: re.Pattern[str]) -> None:
@@ -149,10 +152,13 @@ async def test_demo_sends_contributions_shows_wins_and_verifies(tmp_path: Path) 
         assert await running.end() == 0, running.output
 
         assert LINE.search(running.output)
+        assert re.search(
+            r"(?m)^page +http://127\.0\.0\.1:\d+/ shows the pots live$", running.output
+        )
         assert re.search(r"(?m)^tickets +[1-9][\d,]* issued by raffles$", running.output)
         assert re.search(r"win: player_\d{5} ", running.output)
         assert "contributions  2,000 sent, 2,000 answered, 0 refused\n" in running.output
-        assert living_members(running.group) == []
+        assert living_members(running.group) == {}
         repeats = re.search(r"(?m)^repeats +(\d+) sent, (\d+) answered 204$", running.output)
         assert repeats
         assert int(repeats[1]) > 0
@@ -264,7 +270,7 @@ async def test_signal_ends_the_demo_with_a_summary(
             r"(?m)^contributions +[\d,]+ sent, [\d,]+ answered, 0 refused", running.output
         )
         assert re.search(r"(?m)^ok: ", running.output)
-        assert living_members(running.group) == []
+        assert living_members(running.group) == {}
 
 
 async def test_signal_before_the_number_is_reached_is_a_failure(tmp_path: Path) -> None:
@@ -275,7 +281,7 @@ async def test_signal_before_the_number_is_reached_is_a_failure(tmp_path: Path) 
 
         assert await running.end() == 1
         assert "of 1,000,000 contributions were answered, stopped by a signal\n" in running.output
-        assert living_members(running.group) == []
+        assert living_members(running.group) == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the death signal of a parent is Linux's")
@@ -290,7 +296,7 @@ async def test_server_notices_that_the_demo_was_killed(tmp_path: Path) -> None:
         finally:
             os.close(server)
 
-        assert living_members(running.group) == []
+        assert living_members(running.group) == {}
 
 
 async def test_server_that_dies_fails_the_demo(tmp_path: Path) -> None:
@@ -305,7 +311,7 @@ async def test_server_that_dies_fails_the_demo(tmp_path: Path) -> None:
         assert re.search(r"(?m)^ok: ", running.output)
 
 
-@pytest.mark.parametrize("listener", ["GATEWAY", "ADMIN"])
+@pytest.mark.parametrize("listener", ["GATEWAY", "ADMIN", "CONNECT"])
 async def test_taken_port_is_said_and_fails(tmp_path: Path, listener: str) -> None:
     """The server's own words about the port, exit status 1, and no temporary directory left."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

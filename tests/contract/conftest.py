@@ -24,6 +24,8 @@ import pytest
 import trio
 
 from jackpotd.testing.server_process import ServerProcess, running_server, server_in_thread
+from tests.contract.streams import Live
+from tests.contract.webhook_receivers import ELSEWHERE, SECRET, Receivers, open_receivers
 
 Json = dict[str, Any]
 Headers = Mapping[str, str] | None
@@ -374,6 +376,7 @@ class Platform:
 
 # Starts a server on a directory of the test's own, for `async with`.
 StartServer = Callable[..., AbstractAsyncContextManager[tuple[ServerProcess, Platform]]]
+StartLive = Callable[..., AbstractAsyncContextManager[Live]]
 
 
 def _client(*, idle_connections: int = 20) -> httpx.AsyncClient:
@@ -396,6 +399,28 @@ async def _log_in(client: httpx.AsyncClient, server: ServerProcess) -> Tokens:
     )
 
 
+async def _new_account(
+    platform: Platform, kind: str, operator: str | None, units: list[str]
+) -> str:
+    """The token of a new account that may do everything within what it reaches."""
+    username = platform.unique("account")
+    account = {
+        "username": username,
+        "password": PASSWORD,
+        "account_type": kind,
+        "org_id": operator,
+        "unit_ids": units,
+        "permissions": [{"resource_id": "*", "permission": "Write"}],
+    }
+    (await platform.admin.post("/admin/accounts", account)).successful()
+    login = {"username": username, "password": PASSWORD}
+    if kind == "Service":
+        answer = await platform.gateway.post("/authenticate/service", login)
+    else:
+        answer = await platform.admin.post("/accounts/auth", login)
+    return str(answer.successful().body["token"])
+
+
 async def _build_lab(platform: Platform) -> Lab:
     operator, admin = platform.unique("lab"), platform.admin
     (await admin.post("/config/operators", [{"id": operator, "name": "Lab"}])).successful()
@@ -405,22 +430,7 @@ async def _build_lab(platform: Platform) -> Lab:
     (await admin.put(f"/config/currencies/{operator}:one", rates)).successful()
 
     async def account(kind: str, units: list[str]) -> str:
-        username = platform.unique("account")
-        account = {
-            "username": username,
-            "password": PASSWORD,
-            "account_type": kind,
-            "org_id": operator,
-            "unit_ids": units,
-            "permissions": [{"resource_id": "*", "permission": "Write"}],
-        }
-        (await admin.post("/admin/accounts", account)).successful()
-        login = {"username": username, "password": PASSWORD}
-        if kind == "Service":
-            answer = await platform.gateway.post("/authenticate/service", login)
-        else:
-            answer = await admin.post("/accounts/auth", login)
-        return str(answer.successful().body["token"])
+        return await _new_account(platform, kind, operator, units)
 
     return Lab(
         operator=operator,
@@ -495,5 +505,155 @@ def start_server(tmp_path: Path) -> StartServer:
                 _client(idle_connections=0) as client,
             ):
                 yield server, Platform(client, server, await _log_in(client, server))
+
+    return start
+
+
+# The same with its events, Connect and webhooks
+
+
+def _live_environment(receivers: Receivers, **more: str) -> dict[str, str]:
+    allow = (receivers.main.prefix, receivers.other.prefix, ELSEWHERE)
+    return {
+        "JACKPOTD_WEBHOOKS_ALLOW": ",".join(allow),
+        "JACKPOTD_EVENTS_UPDATE_INTERVAL_S": "0.2",
+        **more,
+    }
+
+
+def _live(client: httpx.AsyncClient, server: ServerProcess, tokens: Tokens) -> Live:
+    connect = Caller(client, lambda: server.connect_url, None)
+    return Live(server, Platform(client, server, tokens), connect)
+
+
+async def _log_in_live(client: httpx.AsyncClient, server: ServerProcess) -> Tokens:
+    """The demo accounts; what is sent to webhooks of the demo's operator is signed with a known secret."""
+    tokens = await _log_in(client, server)
+    webhooks = {"allow": [], "secrets": [SECRET]}
+    path = f"/config/operators/{Platform.operator}/webhooks"
+    (await Platform(client, server, tokens).admin.put(path, webhooks)).successful()
+    return tokens
+
+
+def _log_in_once(server: ServerProcess) -> Tokens:
+    async def log_in() -> Tokens:
+        with trio.fail_after(TEST_TIMEOUT_S):
+            async with _client() as client:
+                return await _log_in_live(client, server)
+
+    return trio.run(log_in)
+
+
+@pytest.fixture(scope="session")
+def receivers() -> Iterator[Receivers]:
+    """The session's receivers of webhooks."""
+    with open_receivers() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def live_server(
+    tmp_path_factory: pytest.TempPathFactory, receivers: Receivers
+) -> Iterator[ServerProcess]:
+    """The session's server with its events; updates come five times a second."""
+    data_dir = tmp_path_factory.mktemp("live") / "data"
+    environment = _live_environment(receivers)
+    with server_in_thread(data_dir, environment=environment, live=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def live_tokens(live_server: ServerProcess) -> Tokens:
+    """The demo accounts of the live server."""
+    return _log_in_once(live_server)
+
+
+@pytest.fixture(scope="session")
+def live_lab(live_server: ServerProcess, live_tokens: Tokens) -> Lab:
+    """A second operator on the live server."""
+
+    async def build() -> Lab:
+        with trio.fail_after(TEST_TIMEOUT_S):
+            async with _client() as client:
+                return await _build_lab(Platform(client, live_server, live_tokens))
+
+    return trio.run(build)
+
+
+@pytest.fixture(scope="session")
+def live_service(live_server: ServerProcess, live_tokens: Tokens) -> str:
+    """The token of a service of the platform itself, which is no operator's."""
+
+    async def build() -> str:
+        with trio.fail_after(TEST_TIMEOUT_S):
+            async with _client() as client:
+                platform = Platform(client, live_server, live_tokens)
+                return await _new_account(platform, "Service", None, [])
+
+    return trio.run(build)
+
+
+@pytest.fixture
+async def live(
+    deadline: None,  # noqa: ARG001
+    live_server: ServerProcess,
+    live_tokens: Tokens,
+) -> AsyncIterator[Live]:
+    """The session's live server."""
+    async with _client() as client:
+        yield _live(client, live_server, live_tokens)
+
+
+@pytest.fixture(scope="session")
+def fleet_server(
+    tmp_path_factory: pytest.TempPathFactory, receivers: Receivers
+) -> Iterator[ServerProcess]:
+    """The session's live server of three workers; updates come each five seconds, receivers have two."""
+    data_dir = tmp_path_factory.mktemp("fleet") / "data"
+    more = {
+        "JACKPOTD_SERVICE_WORKERS": "3",
+        "JACKPOTD_EVENTS_UPDATE_INTERVAL_S": "5",
+        "JACKPOTD_WEBHOOKS_TIMEOUT_S": "2",
+    }
+    environment = _live_environment(receivers, **more)
+    with server_in_thread(data_dir, environment=environment, live=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fleet_tokens(fleet_server: ServerProcess) -> Tokens:
+    """The demo accounts of the live server of three workers."""
+    return _log_in_once(fleet_server)
+
+
+@pytest.fixture
+async def fleet(
+    deadline: None,  # noqa: ARG001
+    fleet_server: ServerProcess,
+    fleet_tokens: Tokens,
+) -> AsyncIterator[Live]:
+    """The session's live server of three workers."""
+    async with _client() as client:
+        yield _live(client, fleet_server, fleet_tokens)
+
+
+@pytest.fixture
+def start_live(tmp_path: Path, receivers: Receivers) -> StartLive:
+    """A live server of the test's own; every use in one test serves the same directory."""
+
+    @asynccontextmanager
+    async def start(**environment: str) -> AsyncIterator[Live]:
+        variables = _live_environment(receivers, **environment)
+        with trio.fail_after(4 * TEST_TIMEOUT_S):
+            async with (
+                running_server(
+                    tmp_path / "data",
+                    environment=variables,
+                    live=True,
+                    ready_timeout_s=2 * TEST_TIMEOUT_S,
+                ) as server,
+                _client(idle_connections=0) as client,
+            ):
+                yield _live(client, server, await _log_in_live(client, server))
 
     return start

@@ -155,7 +155,7 @@ def test_transitions_refuse_what_a_rule_keeps_out(
 def test_transitions_of_an_opt_in_are_refused_unless_active_or_paused() -> None:
     """Opt-in works while Active or Paused; elsewhere it is OPTIN_ERROR."""
     for status in Status:
-        outcome = decide.opt_in(instance(status), opt_in())
+        outcome = decide.opt_in(instance(status), UNKNOWN_PLAYER, opt_in())
         allowed = status in (Status.ACTIVE, Status.PAUSED)
         assert isinstance(outcome, list) is allowed
         assert allowed or rejections.OPT_IN_JACKPOT_NOT_ACTIVE == outcome
@@ -184,11 +184,13 @@ def test_transitions_of_a_preference_stay_in_its_range(
         contribution=Variable(ValueRange(SCALE // 10, 5 * SCALE, SCALE)),
         currency_values={"JPY": ValueRange(10 * SCALE, 500 * SCALE, 10 * SCALE)},
     )
-    outcome = decide.opt_in(state, opt_in(preferred=preferred, preferred_currency=currency))
+    command = opt_in(preferred=preferred, preferred_currency=currency)
+    outcome = decide.opt_in(state, replace(UNKNOWN_PLAYER, count=3, value=7), command)
     if expected is not None:
         assert expected == outcome
         return
-    assert [OptInChanged(5, "op:a", "anna", True, preferred, currency or "EUR")] == outcome
+    changed = OptInChanged(5, "op:a", "anna", True, preferred, currency or "EUR", 3, 7)
+    assert [changed] == outcome
 
 
 def test_transitions_out_of_a_jackpot_are_always_open() -> None:
@@ -200,10 +202,10 @@ def test_transitions_out_of_a_jackpot_are_always_open() -> None:
         (opt_in(country=None, preferred=1), rejections.PREFERENCE_NOT_SUPPORTED),
     )
     for command, expected in refused:
-        assert expected == decide.opt_in(state, command)
+        assert expected == decide.opt_in(state, UNKNOWN_PLAYER, command)
         leaving = replace(command, opt_in=False)
-        out = OptInChanged(5, command.brand, "anna", False, None, None)
-        assert [out] == decide.opt_in(state, leaving)
+        out = OptInChanged(5, command.brand, "anna", False, None, None, 0, 0)
+        assert [out] == decide.opt_in(state, UNKNOWN_PLAYER, leaving)
 
 
 @pytest.mark.parametrize(("share", "wager"), [(0, SCALE), (SCALE // 2, SCALE), (SCALE - 1, SCALE)])
@@ -226,7 +228,9 @@ def test_transitions_refuse_a_preference_where_nothing_can_be_chosen(
     contribution: Fixed | Percentage,
 ) -> None:
     """A preferred value on a jackpot that is not Variable is OPTIN_ERROR."""
-    outcome = decide.opt_in(instance(contribution=contribution), opt_in(preferred=SCALE))
+    outcome = decide.opt_in(
+        instance(contribution=contribution), UNKNOWN_PLAYER, opt_in(preferred=SCALE)
+    )
 
     assert rejections.PREFERENCE_NOT_SUPPORTED == outcome
 

@@ -1,8 +1,9 @@
 """A house under random load: its money is accounted for from the answers alone, and its journal says the same again.
 
 Random jackpots and raffles, with schedules or without, instances linked to each other and back, several brands and
-currencies, requests at once, cancelled callers and repeats; the real router, shard and fold over the real group commit.
-`Bank` knows what came in and went out only from what was answered; a caller that went away asks again with its key.
+currencies, requests at once, some of them for webhooks, cancelled callers and repeats; the real router, shard and fold
+over the real group commit. `Bank` knows what came in and went out only from what was answered, or is for a webhook; a
+caller that went away asks again with its key.
 """
 
 import random

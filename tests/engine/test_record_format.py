@@ -173,7 +173,10 @@ WRITTEN: list[tuple[core.InstanceEvent, bytes]] = [
         ),
     ),
     (core.StatusChanged(9, Status.ENDED, "why", "me"), b'["s",9,"Ended","why","me"]'),
-    (core.OptInChanged(9, "op:a", "p", True, 5, "EUR"), b'["o",9,"op:a","p",true,5,"EUR"]'),
+    (
+        core.OptInChanged(9, "op:a", "p", True, 5, "EUR", 6, 7),
+        b'["o",9,"op:a","p",true,5,"EUR",6,7]',
+    ),
 ]
 
 
@@ -201,7 +204,7 @@ def test_record_format_knows_every_event_and_no_tag_twice() -> None:
     assert set(EVENT_NAMES) == written
     for union, expected in (
         (records.EventRecord, set("cwpxkhtgdbaqrfevisolnmj")),
-        (records.Record, set("IELSRFPDBGMAQZ")),
+        (records.Record, set("IELYSRFPDBGMAQZ")),
         (rows.Row, set("ipwlrdmaxv@nc")),
     ):
         tags = [kind.__struct_config__.tag for kind in typing.get_args(union)]
@@ -343,6 +346,35 @@ def test_record_format_reads_the_records_from_before_raffles() -> None:
         (ENTRY_BEFORE_RAFFLES, entry),
     ):
         assert older.count(b",") + 1 == records.encode(record).count(b",")
+
+
+def test_record_format_of_what_is_for_a_webhook_is_this() -> None:
+    """A request names its webhook behind a tag of its own; a refusal that is told to one is a record of its own."""
+    request = records.Request(
+        "op", "k", b"fp", "t", 1999, 2, callback=parts.Callback("https://a.example/", True)
+    )
+    written = (
+        b'["op","k","ZnA=","t",1999,2,null,null,0,null,null,null,'
+        b'["webhook","https://a.example/",true]]'
+    )
+    declined = records.Declined(2000, request, "one", "CONTRIBUTION_REJECTED", "OutsideSchedule")
+
+    assert b'["E","one",[],' + written + b",[],null,0,null]" == (
+        records.encode(records.Entry("one", (), request))
+    )
+    assert b'["Y",2000,' + written + b',"one","CONTRIBUTION_REJECTED","OutsideSchedule"]' == (
+        records.encode(declined)
+    )
+    assert declined == records.decode(records.encode(declined))
+
+
+def test_record_format_reads_requests_from_before_webhooks() -> None:
+    """Nobody was told of them but their callers."""
+    decoded = records.decode(OLDER_ENTRY)
+
+    assert isinstance(decoded, records.Entry)
+    assert decoded.request is not None
+    assert ("k", None) == (decoded.request.key, decoded.request.callback)
 
 
 def test_record_format_reads_a_catalog_from_before_raffles() -> None:

@@ -23,6 +23,7 @@ from jackpotd.front.http1 import Http1
 from jackpotd.front.limits import FrontLimits
 from jackpotd.front.serving import FrontParts, serve_front
 from jackpotd.front.site import Site
+from jackpotd.front.sockets import Sockets
 
 NOW_MS: Final = 1_700_000_000_000
 TRACE_ID: Final = "00000000-0000-4000-8000-000000000001"
@@ -261,6 +262,7 @@ async def staged(
     grace_s: float = 2.0,
     handlers: Handlers | None = None,
     room: Room = unlimited,
+    sockets: Sockets | None = None,
 ) -> AsyncIterator[Stage]:
     """A front that serves while this is entered."""
     handlers = handlers or Handlers()
@@ -283,6 +285,7 @@ async def staged(
         new_trace_id=lambda: TRACE_ID,
         observe=handlers.observe,
         room=room,
+        sockets=sockets,
     )
     listener = listening()
     stage = Stage(listener.getsockname()[1], handlers, trio.Event(), trio.Event())
@@ -321,6 +324,7 @@ class MemoryPort:
         self.is_paused = False
         self.wants_pump = False
         self.handed: bytes | None = None
+        self.socket_path = b""
 
     def client(self) -> None:
         return None
@@ -347,8 +351,8 @@ class MemoryPort:
     def soon(self) -> None:
         self.wants_pump = True
 
-    def hand_over(self, data: bytes) -> None:
-        self.handed = data
+    def hand_over(self, data: bytes, socket_path: bytes = b"") -> None:
+        self.handed, self.socket_path = data, socket_path
 
 
 @dataclass

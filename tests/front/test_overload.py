@@ -135,7 +135,7 @@ async def test_crowd_that_breaks_off_is_forgotten() -> None:
 
 def test_connection_that_is_given_away_is_read_no_more() -> None:
     """One that waits in a crowd may be given away meanwhile: its bytes are another's then."""
-    given: list[tuple[socket.socket, bytes]] = []
+    given: list[tuple[socket.socket, bytes, bytes]] = []
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     with listening() as listener, ours, theirs:
@@ -148,7 +148,7 @@ def test_connection_that_is_given_away_is_read_no_more() -> None:
         theirs.send(b"not for us")
         connection.hand_over(b"read")
         reactor._serve_some(1, are_last=False)
-        assert [(ours, b"read")] == given
+        assert [(ours, b"read", b"")] == given
         assert b"not for us" == ours.recv(100)
         reactor.epoll.close()
 

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import Any
 
 import trio
 import trio.lowlevel
@@ -41,8 +42,10 @@ def source(*names: str, former: tuple[str, ...] = ()) -> Source:
     )
 
 
-def by_source(key: str | None = None) -> ContributionRequest:
-    return replace(request("s", wager=SCALE, key=key), target=Target("source", "s"))
+def by_source(key: str | None = None, *, wager: int = SCALE, **changes: Any) -> ContributionRequest:
+    """A contribution through the source; its fingerprint covers the wager, but for what else a repeat may change."""
+    asked = request("s", wager=wager, key=key)
+    return replace(asked, target=Target("source", "s"), **changes)
 
 
 def linked() -> list[CatalogEntity]:
@@ -94,14 +97,24 @@ async def forgotten(street: Street) -> None:
         await trio.lowlevel.checkpoint()
 
 
+def requests_kept(street: Street) -> list[tuple[int, records.Entry | records.Declined]]:
+    """The records of requests in the journals of all workers, each with its worker."""
+    found = [
+        (worker, records.decode(data))
+        for worker, log in enumerate(street.logs)
+        for _, data in log.scan(1)
+    ]
+    return [
+        (worker, each)
+        for worker, each in found
+        if isinstance(each, records.Entry | records.Declined) and each.request is not None
+    ]
+
+
 def assert_no_key_was_used_twice(street: Street) -> None:
     """By the journals of all workers."""
-    used = Counter(
-        record.request.key
-        for log in street.logs
-        for _, data in log.scan(1)
-        if isinstance(record := records.decode(data), records.Entry) and record.request is not None
-    )
+    kept = [each.request for _, each in requests_kept(street)]
+    used = Counter(request.key for request in kept if request is not None)
     assert {1} == set(used.values())
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from jackpotd.core.commands import Bet
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.engine.actor import accepted
+from jackpotd.engine.acceptance import accepted
 from jackpotd.engine.fold import request_at
 from jackpotd.engine.messages import ContributeMessage, LinkMessage, Outcome, Pending, Taken
 from jackpotd.testing.templates import rates
@@ -55,7 +55,7 @@ class Links:
             self._settle(cause)
             if waiting is not None:
                 message, outcomes = self._waiting.pop(cause)
-                answer = accepted(message, tuple(outcomes))
+                answer = accepted(message.request, tuple(outcomes))
                 self._worker.journal.when_durable(lambda: message.answer(answer))
 
     def _settle(self, cause: int) -> None:

@@ -16,13 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from jackpotd.service.configuration import ConfigurationError, _from_text, load_settings
-from jackpotd.service.settings import SETTINGS, Bind, Setting, Settings, parse_bind
+from jackpotd.service.configuration import ConfigurationError, load_settings
+from jackpotd.service.setting_catalogue import SETTINGS, Setting
+from jackpotd.service.settings import Bind, Settings, parse_bind
 
 CONFIG = Path(__file__).parents[2] / "config"
 LEVEL = "expected one of debug, error, info, warning"
 BIND = 'expected "HOST:PORT" or "off"; an IPv6 address stands in brackets'
 UNITS = {"_s": "Seconds", "_bytes": "Bytes", "_gibibytes": "Gibibytes", "_days": "Days"}
+PREFIX = st.sampled_from(["https://a.example/", "http://127.0.0.1:9000/in", "http://[::1]:9/"])
 
 every_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.dotted)
 
@@ -38,6 +40,8 @@ def valid_values(setting: Setting) -> st.SearchStrategy[object]:
             return st.floats(above if least is None else least, high, exclude_min=least is None)
         case inspect.LiteralType(values=values):
             return st.sampled_from(values)
+        case inspect.VarTupleType():
+            return st.lists(PREFIX, max_size=3).map(tuple)
         case _ if setting.field == "bind":
             return st.sampled_from(["off", "0.0.0.0:0", "[::1]:65535", "pots.example.com:80"])
         case _:
@@ -60,6 +64,8 @@ def wrong_values(setting: Setting) -> list[object]:
                 -float("inf"),
                 True,
             ]
+        case inspect.VarTupleType():
+            return [3, False, [3], {"a": 1}]
         case _:
             return [3, False, ["info"], {"a": 1}]
 
@@ -75,6 +81,8 @@ def wrong_texts(setting: Setting) -> list[str]:
             return ["", "long", "nan", "inf", "-1", "3600.5", "1e999"]
         case inspect.LiteralType():
             return ["", "INFO", "auto,json"]
+        case inspect.VarTupleType():
+            return []
         case _ if setting.field == "bind":
             return ["", "8084", "localhost", "Off", "127.0.0.1:99999"]
         case _:
@@ -86,6 +94,8 @@ def value_in(settings: Settings, setting: Setting) -> object:
 
 
 def as_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -195,9 +205,21 @@ def test_wrong_variable_or_override_is_refused_with_its_name(setting: Setting) -
 
 
 def test_list_as_a_text_is_comma_separated() -> None:
-    """A list setting, of which there is none yet, is read from a text without brackets."""
-    setting = msgspec.structs.replace(SETTINGS[0], default=())
-    assert _from_text("a,b", setting) == ["a", "b"]
+    """A list is read from a text without brackets."""
+    text = "https://a.example/,http://127.0.0.1:9000/"
+    loaded = load_settings(None, {"JACKPOTD_WEBHOOKS_ALLOW": text})
+    assert loaded.webhooks.allow == ("https://a.example/", "http://127.0.0.1:9000/")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "a.example", "ftp://a.example/", "https://user@a.example/", "https:///path"]
+)
+def test_webhook_target_that_is_no_prefix_stops_the_start(prefix: str, tmp_path: Path) -> None:
+    """Scheme and host are required and user info is refused, with the line and the entry."""
+    text = f"[webhooks]\nallow = ['https://a.example/', '{prefix}']\n"
+    (problem,) = problems_of(written(tmp_path, text))
+    assert problem.startswith("jackpotd.toml:2: [webhooks] allow = ")
+    assert f": {prefix}: " in problem
 
 
 @pytest.mark.parametrize("text", ["true", "YES", "1", "false", "No", "0"])

@@ -19,6 +19,7 @@ from jackpotd.admin.sources import Sources
 from jackpotd.admin.switch_model import SwitchModel
 from jackpotd.admin.switching import Place, Switcher
 from jackpotd.admin.templates import Templates
+from jackpotd.admin.webhooks import DeadLetterDesk, NoFeed, SecretsOf, Webhooks
 
 
 class Administration:
@@ -27,9 +28,17 @@ class Administration:
     Args:
         context: the catalog, the instances, and who may call.
         place: where an instance lives.
+        dead_letters: keeps the results for webhooks that were given up.
+        webhook_secrets: what an operator's results are signed with; by default what the operator has set.
     """
 
-    def __init__(self, context: AdminContext, place: Place) -> None:
+    def __init__(
+        self,
+        context: AdminContext,
+        place: Place,
+        dead_letters: DeadLetterDesk | None = None,
+        webhook_secrets: SecretsOf | None = None,
+    ) -> None:
         self.context = context
         self.approvals = Approvals(context)
         self.switcher = Switcher(
@@ -50,6 +59,12 @@ class Administration:
         self.parameters = Parameters(context)
         self.decommissioning = Decommissioning(context, self.approvals)
         self.switch_model = SwitchModel(context, self.approvals, self.switcher)
+        self.webhooks = Webhooks(context, dead_letters or NoFeed(), webhook_secrets or self._set)
+
+    def _set(self, operator: str) -> tuple[str, ...]:
+        """The secrets that an operator has set."""
+        known = self.context.catalog.webhooks.get(operator)
+        return known.secrets if known is not None else ()
 
     async def run(self) -> None:
         """Finishes what is approved or begun, until cancelled; needs the owners of the instances."""

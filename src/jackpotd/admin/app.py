@@ -14,13 +14,15 @@ from jackpotd.admin.instance_routes import (
     schedule_routes,
 )
 from jackpotd.admin.operators import Operators
-from jackpotd.admin.queries import WRITE_ERRORS, ListQuery, TemplateQuery
+from jackpotd.admin.queries import WRITE_ERRORS, ListQuery, PageQuery, TemplateQuery
 from jackpotd.admin.sources import Sources
 from jackpotd.admin.templates import Templates
+from jackpotd.admin.webhooks import Webhooks
 from jackpotd.edge.public import public_routes
 from jackpotd.edge.sessions import Sessions
 from jackpotd.edge.shell import Route, Shell, build_app
 from jackpotd.wire import admin_messages as wire
+from jackpotd.wire import admin_webhooks
 from jackpotd.wire.admin_instances import ApprovalAnswer, InstanceState, InstantiateDoc
 from jackpotd.wire.gateway_messages import CurrenciesAnswer, SourceAnswer
 from jackpotd.wire.template import TemplateDoc
@@ -42,6 +44,7 @@ def build_admin(
         [
             *_account_routes(accounts),
             *_operator_routes(administration.operators),
+            *_webhook_routes(administration.webhooks),
             *_source_routes(administration.sources),
             *_currency_routes(administration.currencies),
             *_template_routes(administration.templates),
@@ -121,6 +124,35 @@ def _operator_routes(operators: Operators) -> list[Route]:
             changed,
             shown,
             errors=errors,
+        ),
+    ]
+
+
+def _webhook_routes(webhooks: Webhooks) -> list[Route]:
+    base, section = "/config/operators/<operator_id>/webhooks", "Webhooks"
+    letters = f"{base}/dead-letters"
+    document, shown = admin_webhooks.WebhooksDoc, admin_webhooks.WebhooksAnswer
+    return [
+        Route("GET", base, webhooks.get, section, None, shown),
+        Route("PUT", base, webhooks.put, section, document, shown, errors=WRITE_ERRORS),
+        Route(
+            "GET",
+            letters,
+            webhooks.dead_letters,
+            section,
+            None,
+            list[admin_webhooks.DeadLetterAnswer],
+            query=PageQuery,
+            errors=(400, 401, 403, 404, 503),
+        ),
+        Route(
+            "POST",
+            f"{letters}/replay",
+            webhooks.replay,
+            section,
+            admin_webhooks.ReplayDoc,
+            wire.BatchAnswer,
+            errors=(*WRITE_ERRORS, 503),
         ),
     ]
 

@@ -22,6 +22,11 @@ class ListQuery(Struct, frozen=True):
     limit: int | None = None
 
 
+class PageQuery(Struct, frozen=True):
+    page: int | None = None
+    limit: int | None = None
+
+
 class InstancesQuery(ListQuery, frozen=True):
     status: str | None = None
 

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from jackpotd.cli.demo_players import Crowd
 from jackpotd.cli.demo_readings import Commits, DemoRefused, Rates, Readings, View
-from jackpotd.cli.demo_screen import Screen, say_summary, say_where, screen_on
+from jackpotd.cli.demo_screen import Screen, say_page, say_summary, say_where, screen_on
 from jackpotd.cli.demo_server import DemoServer, ServerFailed, serving
 from jackpotd.cli.demo_traffic import CONNECTIONS, SIGNAL_GRACE_S, Traffic, connections
 from jackpotd.cli.serving import leaves
@@ -119,6 +119,7 @@ class Demo:
                 nursery.start_soon(self._cancel_when_stopping, nursery.cancel_scope)
                 await server.ready()
                 gateway_url, admin_url = server.url("gateway"), server.url("admin")
+                say_page(server.page)
                 readings = Readings(reader, gateway_url, admin_url)
                 headers = await readings.log_in()
                 rates = await readings.rates(headers)

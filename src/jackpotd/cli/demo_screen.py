@@ -242,6 +242,12 @@ def _round_of(instance: Instance) -> str:
     )
 
 
+def say_page(url: str | None) -> None:
+    """Where the same can be watched in a browser."""
+    if url is not None:
+        _say("page", f"{url} shows the pots live")
+
+
 def say_where(data_dir: Path) -> None:
     """Where the data stay, and how they are checked again."""
     _say("data", str(data_dir))

@@ -51,6 +51,12 @@ class DemoServer:
             raise ServerFailed(f"the demo needs the {listener} listener, and [{listener}] is off")
         return self._urls[listener]
 
+    @property
+    def page(self) -> str | None:
+        """Where a browser shows the tickers; None where the configuration has switched that off."""
+        url = self._urls.get("connect")
+        return None if url is None else f"{url}/"
+
     async def ready(self) -> None:
         """Waits for the `ready` line.
 

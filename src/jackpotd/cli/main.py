@@ -90,6 +90,15 @@ def worker(index: int, server: int) -> None:  # noqa: ARG001 - the number comes 
     sys.exit(run_worker_process(server))
 
 
+@main.command(hidden=True)
+@click.option("--server", type=int, required=True, help="The process that started it.")
+def feed(server: int) -> None:
+    """Be the feed of a server that runs; `serve` starts it by itself."""
+    from jackpotd.cli.serving import run_feed_process  # noqa: PLC0415 - `--help` stays quick
+
+    sys.exit(run_feed_process(server))
+
+
 @main.command()
 @click.option(
     "--contributions",

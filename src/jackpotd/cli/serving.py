@@ -1,4 +1,4 @@
-"""`jackpotd serve`, and each of its workers: runs it and turns what stops it into an exit code and one line."""
+"""`jackpotd serve`, its workers and its feed: runs each and turns what stops it into an exit code and one line."""
 
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -15,9 +15,11 @@ from jackpotd.journal.log import LogError, StorageError
 from jackpotd.service import lifecycle
 from jackpotd.service.configuration import ConfigurationError
 from jackpotd.service.data_directory import DataDirectoryError
+from jackpotd.service.feed import run_feed
+from jackpotd.service.keeping import WorkerLost
 from jackpotd.service.listeners import ListenerError
 from jackpotd.service.settings import Settings
-from jackpotd.service.supervisor import WorkerLost
+from jackpotd.service.storage import FeedUnusable
 from jackpotd.service.telemetry import configure_logs
 from jackpotd.service.vault import KeyDamaged
 from jackpotd.service.worker import run_worker
@@ -25,6 +27,7 @@ from jackpotd.service.worker_process import bind_to
 
 EXPECTED = (
     DataDirectoryError,
+    FeedUnusable,
     KeyDamaged,
     KeyIndexDamaged,
     ListenerError,
@@ -54,6 +57,12 @@ def run_worker_process(server: int) -> int:
     """Is a worker of a server until that says otherwise; 0 after a clean stop, 1 otherwise."""
     end = bind_to(server)
     return _exit_code(lambda: run_worker(end))
+
+
+def run_feed_process(server: int) -> int:
+    """Is the feed of a server until that says otherwise; 0 after a clean stop, 1 otherwise."""
+    end = bind_to(server)
+    return _exit_code(lambda: run_feed(end))
 
 
 def _exit_code(life: Callable[[], Awaitable[None]]) -> int:

@@ -3,6 +3,7 @@
 from msgspec import Raw
 
 from jackpotd.core.rejections import Code, Rejection
+from jackpotd.engine.acceptance import accepted
 from jackpotd.engine.messages import (
     MOVED,
     Accepted,
@@ -52,6 +53,8 @@ def contribute(
         request.api_version,
         bytes(request.metadata),
         bytes(request.event_metadata),
+        request.callback,
+        request.hindrance,
     )
 
 
@@ -69,6 +72,8 @@ def request_of(message: wire.Contribute) -> ContributionRequest:
         api_version=message.api_version,
         metadata=Raw(message.metadata),
         event_metadata=Raw(message.event_metadata),
+        callback=message.callback,
+        hindrance=message.hindrance,
     )
 
 
@@ -81,7 +86,12 @@ def answer_of(outcome: Accepted | Rejection) -> wire.Served | wire.Replayed | wi
         return wire.Served(parts)
     metadata = bytes(outcome.metadata)
     return wire.Replayed(
-        outcome.trace_id, outcome.accepted_ms, outcome.api_version, metadata, parts
+        outcome.trace_id,
+        outcome.accepted_ms,
+        outcome.api_version,
+        metadata,
+        parts,
+        outcome.is_asynchronous,
     )
 
 
@@ -107,13 +117,7 @@ class Outcomes:
         """What came of a request that was asked of another worker."""
         match answer:
             case wire.Served():
-                return Accepted(
-                    trace_id=request.trace_id,
-                    accepted_ms=request.accepted_ms,
-                    api_version=request.api_version,
-                    metadata=request.metadata,
-                    outcomes=self._outcomes(answer.outcomes),
-                )
+                return accepted(request, self._outcomes(answer.outcomes))
             case wire.Replayed():
                 return Accepted(
                     trace_id=answer.trace_id,
@@ -122,6 +126,7 @@ class Outcomes:
                     metadata=Raw(answer.metadata),
                     outcomes=self._outcomes(answer.outcomes),
                     is_replay=True,
+                    is_asynchronous=answer.is_asynchronous,
                 )
             case _:
                 return refusal_of(answer)

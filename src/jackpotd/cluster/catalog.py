@@ -11,11 +11,15 @@ from itertools import islice
 import trio
 
 from jackpotd.engine.catalog import Catalog, CatalogOwner
+from jackpotd.mesh import FEED
+from jackpotd.mesh.link import Unreached
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import catalog_records as records
 from jackpotd.wire import mesh_messages as wire
 
 PART_ENTITIES_MAX = 256
+FEED_WAIT_S = 0.5
+"""So long a change waits for the feed, which has it in a few milliseconds unless it hangs."""
 
 
 class CatalogPublisher:
@@ -24,12 +28,40 @@ class CatalogPublisher:
     def __init__(self, mesh: Mesh, owner: CatalogOwner) -> None:
         self._mesh = mesh
         self._catalog = owner.catalog
+        self._owed_by_feed = 0
         owner.publish = self._publish
         mesh.on_up(self._snapshot)
 
     async def _publish(self, version: int, change: bytes) -> None:
-        """Returns when every worker that is connected has the change, or is gone; one that comes back gets it all."""
-        await self._mesh.all_answered(self._mesh.up(), wire.CatalogPart(version, change))
+        """Returns when every worker that is connected has the change, or is gone; one that comes back gets it all.
+
+        The feed is told, and waited for a little: only as long as it is not behind with its answers already, because
+        nobody depends on it.
+        """
+        part = wire.CatalogPart(version, change)
+        has_heard = self._tell_feed(part)
+        await self._mesh.all_answered([node for node in self._mesh.up() if node != FEED], part)
+        if has_heard is not None:
+            with trio.move_on_after(FEED_WAIT_S):
+                await has_heard.wait()
+
+    def _tell_feed(self, part: wire.CatalogPart) -> trio.Event | None:
+        """Sends a change to the feed, if it is there; the event of its answer, if that is worth waiting for."""
+        if not self._mesh.is_up(FEED):
+            return None
+        has_heard, is_prompt = trio.Event(), not self._owed_by_feed
+        self._owed_by_feed += 1
+
+        def heard(answer: wire.Message | Unreached) -> None:
+            self._owed_by_feed -= 1
+            has_heard.set()
+            if (
+                answer is Unreached.CROWDED
+            ):  # it was not asked: it gets the whole catalog when it is back
+                self._mesh.cut(FEED)
+
+        self._mesh.ask(FEED, part, heard)
+        return has_heard if is_prompt else None
 
     def _snapshot(self, node: int) -> None:
         entities, is_first, is_last = self._catalog.entities(), True, False

@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 from msgspec import Struct
 
+from jackpotd.cluster import unmapped
 from jackpotd.cluster.answers import (
     NOT_THERE,
     Outcomes,
@@ -30,7 +31,8 @@ from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.fold import key_digest
 from jackpotd.engine.idempotency import KEYLESS, Claim
 from jackpotd.engine.messages import MOVED, Accepted, ContributionRequest, OptInAnswer
-from jackpotd.engine.router import Router, Serving
+from jackpotd.engine.router import Router
+from jackpotd.engine.serving import Serving
 from jackpotd.engine.shard import Shard
 from jackpotd.mesh.link import Unreached
 from jackpotd.mesh.mesh import Asked, Mesh
@@ -38,7 +40,9 @@ from jackpotd.wire import mesh_messages as wire
 
 _log = structlog.get_logger("jackpotd.mesh")
 
+DEPARTING = Rejection(Code.OVERLOADED, "this jackpot is moving to another worker")
 DEFECT = Rejection(Code.SYSTEM_ERROR, "the server failed to handle this request")
+FIRST_WORKER = 0
 HOPS_MAX = 8
 """A request is handed on at most so often while its instance moves; nodes whose catalogs differ could go on forever."""
 
@@ -68,6 +72,8 @@ class RemoteContributions:
         self._copy = copy
         self._catalog = catalog
         self._actors = shard.actors
+        self._departing = shard.fold.moves.departing
+        self._unmapped = unmapped.UnmappedSources(mesh, catalog)
         self._router = router
         self._sketches = sketches
         self._outcomes = outcomes
@@ -88,11 +94,17 @@ class RemoteContributions:
         """Whether a contribution belongs elsewhere, or has to ask elsewhere for its key; it is seen to then."""
         target = serving.request.target
         if target.kind == "instance":
-            if target.id in self._actors or target.id not in self._catalog.instances:
+            if target.id in self._actors:
                 return False
+            if target.id not in self._catalog.instances:
+                return self._takes_unknown(serving)
             self._forward(self._where(target.id), serving)
             return True
         route = self._routes.get((serving.request.bet.brand, target.id)) or self._route(serving)
+        return self._goes_to(route, serving)
+
+    def _goes_to(self, route: Route, serving: Serving) -> bool:
+        """Sends a contribution to its home, or claims its key wherever it may have been used; neither may be needed."""
         if route.home != self._mesh.node:
             self._forward(route.home, serving)
             return True
@@ -101,14 +113,74 @@ class RemoteContributions:
         self._keys.claim(serving, route.keys)
         return True
 
+    def _takes_unknown(self, serving: Serving) -> bool:
+        """The same for an instance that is nowhere: one with a webhook uses its key all the same, and its repeats need
+        not name a webhook.
+        """
+        request = serving.request
+        if request.callback is None and request.key is None:
+            return False
+        return self._goes_to(_route_by(self._unmapped_homes()), serving)
+
+    def _unmapped_homes(self) -> list[int]:
+        """Where keys of requests are that no jackpot says anything of: with the oldest instance, or before there was
+        one with the first worker.
+        """
+        oldest = self._catalog.oldest_instance
+        return [FIRST_WORKER] if oldest is None else [self._where(oldest), FIRST_WORKER]
+
     def _route(self, serving: Serving) -> Route:
-        at = (serving.request.bet.brand, serving.request.target.id)
+        request = serving.request
+        at = (request.bet.brand, request.target.id)
         now, others = self._catalog.ever_mapped(*at)
-        if not now and not others:
+        nodes = [self._where(name) for name in (*now, *others)]
+        is_mapped = bool(nodes)
+        if self._catalog.was_unmapped(*at) or (request.callback is not None and not is_mapped):
+            nodes += self._unmapped_homes()
+        if not nodes:
             return self._local
-        nodes = [self._where(instance_id) for instance_id in (*now, *others)]
-        route = self._routes[at] = Route(nodes[0], tuple(sorted(set(nodes))))
+        route = _route_by(nodes)
+        if is_mapped:  # others may be anything that a caller sends
+            self._routes[at] = route
         return route
+
+    def bind(self, request: ContributionRequest, told: unmapped.Told) -> None:
+        """Calls back when the key of a request that was refused may be bound here; or with why it may not."""
+        first, is_taken_up = self._first_name(request)
+        if not self._is_home(first):
+            told(DEPARTING)
+        elif is_taken_up or request.key is None:
+            told(None)
+        else:
+            at = (request.bet.brand, request.target.id)
+            self._unmapped.take_up(at, partial(self._taken_up, request, told))
+
+    def _first_name(self, request: ContributionRequest) -> tuple[str | None, bool]:
+        """The instance that says where the home of a request is; and whether every worker knows that it does, also
+        when its source has been mapped.
+        """
+        target = request.target
+        if target.kind == "instance":
+            is_known = target.id in self._catalog.instances
+            return (target.id if is_known else self._catalog.oldest_instance), True
+        for found in self._catalog.ever_mapped(request.bet.brand, target.id):
+            for name in found:
+                return name, True
+        return self._catalog.oldest_instance, False
+
+    def _is_home(self, first: str | None) -> bool:
+        """Whether this is the home by that instance, and stays it or leaves its keys behind where they are found."""
+        if first is None:
+            return self._mesh.node == FIRST_WORKER
+        return self._where(first) == self._mesh.node and first not in self._departing()
+
+    def _taken_up(
+        self, request: ContributionRequest, told: unmapped.Told, hindrance: Rejection | None
+    ) -> None:
+        first, is_mapped = self._first_name(request)
+        if hindrance is None and (is_mapped or not self._is_home(first)):
+            hindrance = DEPARTING  # meanwhile
+        told(hindrance)
 
     def _forward(self, node: int, serving: Serving) -> None:
         if node == self._mesh.node or serving.hops >= HOPS_MAX:
@@ -179,6 +251,11 @@ class RemoteContributions:
             self._keys.give_back(asked, taking.digest, taking.claim)
         else:
             taking.claim.release()
+
+
+def _route_by(nodes: list[int]) -> Route:
+    """The first of these is the home."""
+    return Route(nodes[0], tuple(sorted(set(nodes))))
 
 
 class _Telling:

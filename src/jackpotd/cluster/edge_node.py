@@ -4,7 +4,9 @@ import trio
 
 from jackpotd.cluster.answers import refusal_of
 from jackpotd.cluster.catalog import CatalogPublisher
+from jackpotd.cluster.feed_desk import OriginsDesk, RemoteDeadLetters
 from jackpotd.cluster.owners import RemoteOwners
+from jackpotd.cluster.unmapped import UnmappedDesk
 from jackpotd.core.rejections import Rejection
 from jackpotd.engine.catalog import CatalogOwner
 from jackpotd.engine.places import Definitions, Places
@@ -26,6 +28,9 @@ class EdgeNode:
         self._catalog = owner.catalog
         self.places = Places(owner.catalog, workers)
         self._publisher = CatalogPublisher(mesh, owner)
+        self._origins = OriginsDesk(mesh, owner)
+        self._unmapped = UnmappedDesk(mesh, owner)
+        self.dead_letters = RemoteDeadLetters(mesh)
         self.owners = RemoteOwners(
             mesh,
             owner.catalog,

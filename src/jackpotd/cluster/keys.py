@@ -12,7 +12,8 @@ from jackpotd.core.rejections import Rejection
 from jackpotd.engine.fold import key_digest
 from jackpotd.engine.idempotency import KEYLESS, Claim, KeyDesk, Used
 from jackpotd.engine.messages import MOVED, Accepted, ContributionRequest
-from jackpotd.engine.router import Router, Serving
+from jackpotd.engine.router import Router
+from jackpotd.engine.serving import Serving
 from jackpotd.mesh.link import Unreached
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import mesh_messages as wire

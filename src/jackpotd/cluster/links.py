@@ -17,7 +17,7 @@ from jackpotd.engine.fold import Fold
 from jackpotd.engine.messages import LinkMessage
 from jackpotd.engine.propagation import Propagation
 from jackpotd.engine.shard import Shard
-from jackpotd.mesh import EDGE
+from jackpotd.mesh import is_worker
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import mesh_messages as wire
 from jackpotd.wire import records
@@ -169,7 +169,7 @@ class RemoteLinks:
         self._tell_watermark(node)
 
     def _came_up(self, node: int) -> None:
-        if node != EDGE:
+        if is_worker(node):
             self._tell_watermark(node)
             self._pump(node)
 
@@ -280,7 +280,7 @@ class RemoteLinks:
                 continue
             below = self._lowest_open()
             await self._journal.durable()
-            for node in {*self._mesh.up(), self._mesh.node} - {EDGE}:
+            for node in filter(is_worker, {*self._mesh.up(), self._mesh.node}):
                 causes = tuple(settled.get(node, ()))
                 if node == self._mesh.node:
                     self._forget(node, causes, below)

@@ -10,7 +10,7 @@ from jackpotd.core.commands import OperatorCommand, OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Status
 from jackpotd.engine.catalog import Catalog
-from jackpotd.engine.cells import instance_of
+from jackpotd.engine.cells import instance_id_of, instance_of
 from jackpotd.engine.messages import Operated, OptInAnswer
 from jackpotd.engine.overlay import player_cell
 from jackpotd.engine.owners import LocalOwners, not_found
@@ -117,12 +117,10 @@ class RemoteOwners:
         answer = await self._ask(instance_id, wire.AskStanding(instance_id, brand, player_id))
         if isinstance(answer, Rejection):
             return answer
-        if not isinstance(answer, wire.Standing):
-            raise TypeError(f"{type(answer).__name__} is no standing")
-        player = UNKNOWN_PLAYER
-        if answer.player is not None:
-            player = player_cell(rows.decode(answer.player)).player
-        return self._instance(instance_id, answer.instance), player
+        found = standing_of(answer, self._definitions)
+        if not isinstance(found, Rejection):
+            self._note(instance_id, found[0].status)
+        return found
 
     async def winners(
         self, instance_id: str, pot: int | None, brand: str, limit: int
@@ -268,3 +266,19 @@ class RemoteOwners:
             local.opt_in(instance_id, command, answer)
         else:
             ask_opt_in(self._mesh, self._where(instance_id), instance_id, command, answer)
+
+
+def standing_of(
+    answer: wire.Message | Unreached, definitions: Definitions
+) -> tuple[Instance, Player] | Rejection:
+    """An instance and a player's standing with it, as a worker has told it; or why it has not."""
+    if not isinstance(answer, wire.Standing):
+        return refusal_of(answer)
+    row = rows.decode(answer.instance)
+    try:
+        state = instance_of(row, definitions.of(instance_id_of(row)))
+    except KeyError:  # it was born just now, and this node's catalog does not name it yet
+        return NOT_THERE
+    if answer.player is None:
+        return state, UNKNOWN_PLAYER
+    return state, player_cell(rows.decode(answer.player)).player

@@ -11,7 +11,7 @@ from jackpotd.core.state import Instance, Status
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.places import Definitions
 from jackpotd.engine.shard import Shard
-from jackpotd.mesh import EDGE
+from jackpotd.mesh import is_worker
 from jackpotd.mesh.mesh import Asked, Mesh
 from jackpotd.wire import mesh_messages as wire
 
@@ -66,7 +66,7 @@ class Sketches:
         return wire.Announce(tuple((name, states[name].state.status) for name in instance_ids))
 
     def _greet(self, node: int) -> None:
-        if node == EDGE:
+        if not is_worker(node):
             return
         names = list(self._shard.actors)
         for at in range(0, len(names), INSTANCES_PER_MESSAGE_MAX):
@@ -79,10 +79,10 @@ class Sketches:
     def announce(self, instance_id: str) -> None:
         """Announces an instance to all workers."""
         for node in self._mesh.up():
-            if node != EDGE:
+            if is_worker(node):
                 self.tell(node, instance_id)
 
     async def told(self, instance_ids: Iterable[str]) -> None:
         """Announces instances to all workers; returns when those that are there have heard."""
-        nodes = [node for node in self._mesh.up() if node != EDGE]
+        nodes = [node for node in self._mesh.up() if is_worker(node)]
         await self._mesh.all_answered(nodes, self._message(instance_ids))

@@ -11,6 +11,7 @@ from jackpotd.cluster.answering import Answering
 from jackpotd.cluster.answers import Outcomes
 from jackpotd.cluster.catalog import CatalogCopy
 from jackpotd.cluster.contributions import RemoteContributions, ask_opt_in
+from jackpotd.cluster.feed_answering import FeedAnswering
 from jackpotd.cluster.links import RemoteLinks
 from jackpotd.cluster.owners import RemoteOwners
 from jackpotd.cluster.sketches import Sketches
@@ -78,6 +79,7 @@ class WorkerNode:
             here=LocalOwners(shard),
             note=self._sketches.note,
         )
+        self._feed = FeedAnswering(mesh, catalog, shard, router, self.owners)
         self._has_resumed = False
         self.copy.on_change(self._resume_links)
         self._sketches.on_announcement(self._links.announced)

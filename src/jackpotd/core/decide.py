@@ -179,7 +179,7 @@ def _from_jackpot(rules: Rules, command: Contribute, units: int) -> int:
     return money.convert(units, command.rates[rules.currency], command.rates[command.bet.currency])
 
 
-def opt_in(state: Instance, command: OptIn) -> Events | Rejection:
+def opt_in(state: Instance, player: Player, command: OptIn) -> Events | Rejection:
     """An opt-in or opt-out; allowed while Active or Paused (contract §4)."""
     rules = state.rules
     if state.status not in (Status.ACTIVE, Status.PAUSED):
@@ -199,6 +199,8 @@ def opt_in(state: Instance, command: OptIn) -> Events | Rejection:
             preferred_currency=(
                 None if preferred is None else command.preferred_currency or rules.currency
             ),
+            count=player.count,
+            value=player.value,
         )
     ]
 

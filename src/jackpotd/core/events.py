@@ -351,7 +351,11 @@ class StatusChanged(Struct, frozen=True, gc=False):
 
 
 class OptInChanged(Struct, frozen=True, gc=False):
-    """A player opted in or out; without a preference the default contribution applies again."""
+    """A player opted in or out; without a preference the default contribution applies again.
+
+    `count` and `value` are the player's contributions to the instance so far, for whoever is told of it; None where it
+    was journalled before they were.
+    """
 
     at_ms: int
     brand: str
@@ -359,6 +363,8 @@ class OptInChanged(Struct, frozen=True, gc=False):
     opted_in: bool
     preferred: int | None
     preferred_currency: str | None
+    count: int | None = None
+    value: int | None = None
 
 
 InstanceEvent = (

@@ -18,12 +18,12 @@ import trio
 from jackpotd.core import ledger
 from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
+from jackpotd.engine.acceptance import accepted, request_record
 from jackpotd.engine.cells import Cell
 from jackpotd.engine.decider import FENCED, Decider
 from jackpotd.engine.fold import Fold, Prepared
 from jackpotd.engine.mailbox import Mailbox
 from jackpotd.engine.messages import (
-    Accepted,
     AlarmMessage,
     ContributeMessage,
     DepartMessage,
@@ -213,7 +213,8 @@ class Actor:
             self._journal.when_durable(lambda: answer(decision))
             return
         events, prepared = decision
-        request = _request_record(message)
+        asked = message.request
+        request = request_record(asked, has_links=bool(message.links))
         definition = prepared.state.definition
         entry = records.Entry(
             definition.instance_id, records.from_events(events), request, message.links
@@ -224,8 +225,8 @@ class Actor:
         if message.links:
             self._fold.open_propagation(seq, message.links, request)
             self._propagation.begin(seq, message, taken)
-        else:
-            outcome = accepted(message, (taken,))
+        if not message.links or asked.callback is not None:  # its webhook is told of the links
+            outcome = accepted(asked, (taken,))
             self._journal.when_durable(lambda: answer(outcome))
 
     def _link(self, message: LinkMessage, now_ms: int) -> None:
@@ -329,39 +330,3 @@ class Actor:
             self._set_alarm()
             outcome = Operated(self.cell.state, tuple(decision[0]))
         self._journal.when_durable(lambda: message.answer(outcome))
-
-
-def accepted(message: ContributeMessage, outcomes: tuple[Outcome, ...]) -> Accepted:
-    """The answer to a request, with what its instances made of it."""
-    request = message.request
-    return Accepted(
-        trace_id=request.trace_id,
-        accepted_ms=request.accepted_ms,
-        api_version=request.api_version,
-        metadata=request.metadata,
-        outcomes=outcomes,
-    )
-
-
-def _request_record(message: ContributeMessage) -> records.Request:
-    """What the journal keeps of a request: enough to answer a repeat, and to serve the links after a crash."""
-    request = message.request
-    common = records.Request(
-        request.operator,
-        request.key,
-        request.fingerprint,
-        request.trace_id,
-        request.accepted_ms,
-        request.api_version,
-        request.metadata,
-        request.event_metadata,
-    )
-    if not message.links:
-        return common
-    return msgspec.structs.replace(
-        common,
-        wager=request.bet.wager,
-        country=request.bet.country,
-        segments=request.bet.segments,
-        vertical=request.bet.vertical,
-    )

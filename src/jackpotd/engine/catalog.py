@@ -19,6 +19,9 @@ from jackpotd.wire import catalog_records as records
 
 DEFAULT_CURRENCIES = "default"
 APPROVALS_KEPT_MAX = 10_000
+UNMAPPED_OF_BRAND_MAX = 1_000
+"""Sources that a brand may call before they have a jackpot; with more, for it may send any name, all count as such."""
+EVERY_SOURCE = ""
 
 Change = Callable[["Catalog"], "list[records.CatalogEntity] | Rejection"]
 Publish = Callable[[int, bytes], Awaitable[None]]
@@ -50,6 +53,9 @@ class Catalog:
         self.accounts: dict[str, records.Account] = {}
         self.approvals: dict[str, records.Approval] = {}
         self.switchings: dict[str, records.Switching] = {}
+        self.origins: tuple[records.Origin, ...] = ()
+        self.webhooks: dict[str, records.Webhooks] = {}
+        self.unmapped: dict[str, set[str]] = {}
         self._sources_of: dict[str, tuple[str, ...]] = {}
         self._brands: dict[str, frozenset[str]] = {}
 
@@ -82,6 +88,21 @@ class Catalog:
                 self._put_approval(entity)
             case records.Switching():
                 self.switchings[entity.id] = entity
+            case records.Origins() | records.Webhooks() | records.Unmapped():
+                self._apply_outside(entity)
+
+    def _apply_outside(self, entity: records.Origins | records.Webhooks | records.Unmapped) -> None:
+        """Who outside may call, who is called, and what was called in vain."""
+        match entity:
+            case records.Origins():
+                self.origins = entity.origins
+            case records.Webhooks():
+                self.webhooks[entity.operator_id] = entity
+            case records.Unmapped():
+                ids = self.unmapped.setdefault(entity.brand, set())
+                if entity.source_id == EVERY_SOURCE:
+                    ids.clear()
+                ids.add(entity.source_id)
 
     def _put_approval(self, approval: records.Approval) -> None:
         """The journal keeps all of them; here the oldest go that nothing can come of any more."""
@@ -113,6 +134,11 @@ class Catalog:
         yield from self.accounts.values()
         yield from self.approvals.values()
         yield from self.switchings.values()
+        yield from self.webhooks.values()
+        for brand, source_ids in self.unmapped.items():
+            for source_id in source_ids:
+                yield records.Unmapped(brand=brand, source_id=source_id)
+        yield records.Origins(origins=self.origins)
 
     def take_over(self, other: "Catalog") -> None:
         """Becomes what the other one is, which must not be used any more."""
@@ -152,6 +178,16 @@ class Catalog:
         others = [former.instance_id for source in known for former in source.former]
         others += [jackpot.instance_id for source in known[1:] for jackpot in source.jackpots]
         return now, others
+
+    def was_unmapped(self, brand: str, source_id: str) -> bool:
+        """Whether a brand may have used keys with a source when that gave no jackpot."""
+        ids = self.unmapped.get(brand, ())
+        return source_id in ids or EVERY_SOURCE in ids
+
+    @property
+    def oldest_instance(self) -> str | None:
+        """An instance that stays the same for ever, as soon as there is any."""
+        return next(iter(self.instances), None)
 
     def sources_for(self, owner: str) -> list[records.Source]:
         """What a brand can contribute through; for an operator, everything at or below it."""

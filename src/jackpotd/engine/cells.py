@@ -7,7 +7,7 @@ from jackpotd.core.evolve import create, first_rare
 from jackpotd.core.split import allocation
 from jackpotd.core.state import Definition, Instance, Pot, Rare
 from jackpotd.wire import parts, records, rows
-from jackpotd.wire.catalog_records import compile_document
+from jackpotd.wire.catalog_records import InstanceEntry, compile_document
 
 
 class Cell:
@@ -35,6 +35,23 @@ def definition_of(created: records.Created) -> Definition:
         template_owner_id=created.template_owner_id,
         created_ms=created.at_ms,
         rules=compile_document(created.template, list(created.brands)),
+    )
+
+
+def birth_of(entry: InstanceEntry) -> records.Created:
+    """The birth record of an instance that the catalog names."""
+    return records.Created(
+        at_ms=entry.created_ms,
+        instance_id=entry.instance_id,
+        name=entry.name,
+        owner_id=entry.owner_id,
+        template_id=entry.template_id,
+        template_owner_id=entry.template_owner_id,
+        template=Raw(entry.document),
+        brands=entry.brands,
+        status=entry.status,
+        by=entry.by,
+        schedule=entry.schedule,
     )
 
 
@@ -69,6 +86,11 @@ def cell_of(row: rows.InstanceRow, moves: int) -> Cell:
     """The instance of a row that has moved so often."""
     state = instance_of(row, definition_of(_created(row)))
     return Cell(state, row.as_of, bytes(row.created), rows.order_after_moves(moves))
+
+
+def instance_id_of(row: rows.InstanceRow) -> str:
+    """Whose row it is."""
+    return _created(row).instance_id
 
 
 def _created(row: rows.InstanceRow) -> records.Created:

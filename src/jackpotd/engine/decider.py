@@ -90,7 +90,13 @@ class Decider:
 
     def opt_in(self, command: OptIn, now_ms: int) -> Decision:
         command = replace(command, at_ms=now_ms)
-        return self._decide(lambda: decide.opt_in(self._cell.state, command))
+        state = self._cell.state
+        name = state.definition.instance_id
+        return self._decide(
+            lambda: decide.opt_in(
+                state, self._fold.player(name, command.brand, command.player_id), command
+            )
+        )
 
     def operation(self, command: OperatorCommand, now_ms: int) -> Decision:
         """What a person asks at this time; no event where it was done before."""

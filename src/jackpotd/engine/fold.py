@@ -248,8 +248,8 @@ class Fold:
         record = records.decode(data)
         if seq > self.keys.covered_seq:
             self._replay_key(seq, record)
-        if seq <= self._position:
-            return
+        if seq <= self._position or isinstance(record, records.Declined):
+            return  # one that was declined has used its key, and changed nothing
         match record:
             case records.Created():
                 if record.instance_id not in self.cells:
@@ -278,7 +278,7 @@ class Fold:
             self._changed.discard(record.instance_id)
 
     def _replay_key(self, seq: int, record: records.Record) -> None:
-        if isinstance(record, records.Entry) and record.request is not None:
+        if isinstance(record, records.Entry | records.Declined) and record.request is not None:
             self.use_key(seq, record.request)
         elif isinstance(record, records.Settled) and record.key_digest is not None:
             self.keys.put(record.key_digest, seq, record.accepted_ms)

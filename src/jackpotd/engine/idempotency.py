@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import Rules
-from jackpotd.engine.fold import Fold, key_digest, request_at
+from jackpotd.engine.acceptance import replayed
+from jackpotd.engine.fold import Fold, key_digest
 from jackpotd.engine.messages import Accepted, Outcome, Pending, Taken
 from jackpotd.engine.places import Definitions
 from jackpotd.engine.ports import Clock, Journal, Read, Views
@@ -109,31 +110,50 @@ class KeyDesk:
         finally:
             self._is_calling = False
 
+    def decline(
+        self,
+        request: records.Request,
+        instance_id: str,
+        refused: Rejection,
+        told: Callable[[], None],
+    ) -> None:
+        """Keeps that a request with a webhook was refused as a whole, which uses its key.
+
+        Args:
+            request: it; its key is claimed.
+            instance_id: the instance that refused it, empty where none was found.
+            refused: why.
+            told: called back once that is durable.
+        """
+        declined = records.Declined(
+            self._clock(), request, instance_id, refused.code, refused.message
+        )
+        seq = self._journal.stage(records.encode(declined))
+        self._fold.use_key(seq, request)
+        self._journal.when_durable(told)
+
     def _used(
         self, seq: int, operator: str, key: str, fingerprint: bytes, read: Read
     ) -> Used | Rejection | None:
         """What a key has to be answered with that leads to this record of the journal that `read` reads."""
-        settled = _record(read, seq)
-        cause = settled.cause if isinstance(settled, records.Settled) else seq
-        entry, request = request_at(read, cause)
+        found = _record(read, seq)
+        cause = found.cause if isinstance(found, records.Settled) else seq
+        first = found if cause == seq else _record(read, cause)
+        if not isinstance(first, records.Entry | records.Declined) or first.request is None:
+            raise ValueError(f"record {cause} has no key")
+        request = first.request
         if (request.operator, request.key) != (operator, key):
             return None  # another key with the same digest: one in 2**64 pairs
         if request.fingerprint != fingerprint:
             return KEY_REUSED
-        outcomes: list[Outcome] = [self._taken(entry.instance_id, entry.events)]
-        if isinstance(settled, records.Settled):
-            outcomes += [self._outcome(_record(read, result)) for result in settled.results]
+        if isinstance(first, records.Declined) or request.callback is not None:
+            return Used(replayed(request, ()))
+        outcomes: list[Outcome] = [self._taken(first.instance_id, first.events)]
+        if isinstance(found, records.Settled):
+            outcomes += [self._outcome(_record(read, result)) for result in found.results]
         else:
-            outcomes += self._so_far(cause, entry, read)
-        answer = Accepted(
-            trace_id=request.trace_id,
-            accepted_ms=request.accepted_ms,
-            api_version=request.api_version,
-            metadata=request.metadata,
-            outcomes=tuple(outcomes),
-            is_replay=True,
-        )
-        return Used(answer)
+            outcomes += self._so_far(cause, first, read)
+        return Used(replayed(request, tuple(outcomes)))
 
     def _so_far(self, cause: int, entry: records.Entry, read: Read) -> list[Outcome]:
         """The links of a request that is not settled: what the journal has of their answers durably."""

@@ -11,6 +11,7 @@ from jackpotd.core.events import InstanceEvent
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.rules import Rules
 from jackpotd.core.state import Instance
+from jackpotd.wire.parts import Callback
 
 T = TypeVar("T")
 
@@ -55,6 +56,9 @@ class ContributionRequest(Struct, frozen=True, gc=False, kw_only=True):
     api_version: int
     metadata: Raw
     event_metadata: Raw
+    callback: Callback | None = None
+    hindrance: str = ""
+    """Why it is an invalid request, unless its key says that it is a repeat of a valid one."""
 
 
 class OptInRequest(Struct, frozen=True, kw_only=True):
@@ -96,6 +100,8 @@ class Accepted(Struct, frozen=True, gc=False):
     metadata: Raw
     outcomes: tuple[Outcome, ...]
     is_replay: bool = False
+    is_asynchronous: bool = False
+    """Whether the request named a webhook: it is told the outcomes, and the caller that they were accepted."""
 
 
 MOVED = Rejection(Code.OVERLOADED, "this jackpot has moved to another worker")

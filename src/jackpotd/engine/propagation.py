@@ -16,7 +16,8 @@ import trio
 
 from jackpotd.core.commands import Bet
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.engine.actor import Actor, accepted
+from jackpotd.engine.acceptance import accepted
+from jackpotd.engine.actor import Actor
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.fold import Fold, request_at
 from jackpotd.engine.messages import (
@@ -69,9 +70,10 @@ class Propagation:
         self.definitions: Definitions | None = None
 
     def begin(self, cause: int, message: ContributeMessage, taken: Taken) -> None:
-        """Sends a target's contribution on; the request waits here for its links."""
-        pending = [Pending(instance_id) for instance_id in message.links]
-        self._waiting[cause] = (message, [taken, *pending])
+        """Sends a target's contribution on; the request waits here for its links, unless a webhook is told of them."""
+        if message.request.callback is None:
+            pending = [Pending(instance_id) for instance_id in message.links]
+            self._waiting[cause] = (message, [taken, *pending])
         for place, instance_id in enumerate(message.links):
             link = LinkMessage(cause, place, message.request.bet, message.rates, message.can_debit)
             actor = self._actors.get(instance_id)
@@ -113,7 +115,7 @@ class Propagation:
         waiting = self._waiting.pop(cause, None)
         if waiting is not None:
             message, outcomes = waiting
-            answer = accepted(message, tuple(outcomes))
+            answer = accepted(message.request, tuple(outcomes))
             self._journal.when_durable(lambda: message.answer(answer))
 
     def _settle(self, cause: int) -> None:

@@ -6,93 +6,30 @@ first of its jackpots that is Active and allows the player.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 from jackpotd.core import eligibility, rejections
 from jackpotd.core.commands import OptIn
 from jackpotd.core.rejections import Code, Rejection
 from jackpotd.core.state import Instance, Status
+from jackpotd.engine.acceptance import accepted, is_refused_at_once, request_record
 from jackpotd.engine.catalog import Catalog
-from jackpotd.engine.idempotency import KEYLESS, Claim, Used
+from jackpotd.engine.idempotency import Claim, Used
 from jackpotd.engine.messages import (
     MOVED,
     Accepted,
     Answer,
     ContributeMessage,
     ContributionRequest,
-    OptInAnswer,
     OptInRequest,
     Reply,
 )
 from jackpotd.engine.opt_ins import Gathering, OptInResult, by_openness
+from jackpotd.engine.serving import Binding, Elsewhere, Releasable, Serving
 from jackpotd.engine.shard import Shard
 
 # A request whose caller has gone away is in flight no more, but its records still wait for the disk.
 RECORDS_PER_REQUEST_MAX = 4
 TOO_MANY_REQUESTS = Rejection(Code.OVERLOADED, "too many requests are in flight")
-
-
-class Releasable(Protocol):
-    """A claim on a key, here or at several workers."""
-
-    def release(self) -> None: ...
-
-
-class Serving:
-    """One contribution under way; called with its outcome. `hops` counts how often it was handed on."""
-
-    __slots__ = ("_answer", "_router", "claim", "hops", "instance_id", "request")
-
-    def __init__(
-        self, router: "Router", request: ContributionRequest, answer: Answer, hops: int
-    ) -> None:
-        self._router = router
-        self._answer = answer
-        self.request = request
-        self.hops = hops
-        self.claim: Releasable = KEYLESS
-        self.instance_id = ""
-
-    def begin(self) -> None:
-        self._router.begin(self)
-
-    def __call__(self, outcome: Accepted | Rejection) -> None:
-        if outcome is MOVED:
-            self._begin_anew()
-            return
-        if outcome == rejections.JACKPOT_NOT_ACTIVE and self._router.served_elsewhere(self):
-            return
-        self._router.in_flight -= 1
-        # Whoever waits for the key is answered after this one.
-        self._answer(outcome)
-        self.claim.release()
-
-    def _begin_anew(self) -> None:
-        claim, self.claim = self.claim, KEYLESS
-        self.instance_id = ""
-        self.hops += 1
-        claim.release()
-        self.begin()
-
-
-class Elsewhere(Protocol):
-    """The other workers, as the router sees them."""
-
-    def takes(self, serving: Serving) -> bool:
-        """Whether a contribution is theirs, or needs them for its key; they see to it then."""
-        ...
-
-    def contribute(self, serving: Serving) -> None:
-        """Sends a contribution whose key is claimed to the instance that was chosen for it."""
-        ...
-
-    def sketch(self, instance_id: str) -> Instance | None:
-        """An instance of theirs with its rules and its status as last announced; its amounts are not known here."""
-        ...
-
-    def opt_in(self, instance_id: str, command: OptIn, answer: OptInAnswer) -> None:
-        """To the owner of an instance; its answer calls back."""
-        ...
 
 
 class Router:
@@ -109,6 +46,7 @@ class Router:
         self._shard = shard
         self._in_flight_max = requests_in_flight_max
         self.elsewhere: Elsewhere | None = None
+        self.binding: Binding | None = None
         self.in_flight = 0
 
     @property
@@ -142,7 +80,7 @@ class Router:
                 request.operator, request.key, request.fingerprint, serving.begin
             )
             if isinstance(claim, Claim):
-                serving.claim = claim
+                serving.claim, serving.is_home = claim, True
                 claim = self._dispatch(serving)
         except Exception:
             self.in_flight -= 1
@@ -155,13 +93,44 @@ class Router:
 
     def claimed(self, serving: Serving, claim: Releasable) -> None:
         """Goes on with a contribution whose key is claimed wherever it might have been used."""
-        serving.claim = claim
+        serving.claim, serving.is_home = claim, True
         refused = self._dispatch(serving)
         if refused is not None:
             self._refuse(serving, refused)
 
     def _refuse(self, serving: Serving, refused: Rejection) -> None:
         self._shard.journal.when_durable(lambda: serving(refused))  # it reports states, too
+
+    def decline(self, serving: Serving, refused: Rejection) -> None:
+        """Ends a request with a webhook that was refused as a whole: its refusal is kept, under its key, and told to
+        the webhook; unless it is one that the caller is told at once.
+        """
+        binding = self.elsewhere or self.binding
+        if is_refused_at_once(refused):
+            serving.finish(refused)
+        elif binding is None:
+            self._keep(serving, refused, None)
+        else:
+            binding.bind(serving.request, partial(self._keep, serving, refused))
+
+    def _keep(self, serving: Serving, refused: Rejection, hindrance: Rejection | None) -> None:
+        if hindrance is not None:
+            serving.finish(hindrance)
+            return
+        request = serving.request
+        self._shard.key_desk.decline(
+            request_record(request, has_links=False),
+            self._refusing(serving),
+            refused,
+            lambda: serving.finish(accepted(request, ())),
+        )
+
+    def _refusing(self, serving: Serving) -> str:
+        """The instance that a request was refused by, or that it names; empty where there is none."""
+        target = serving.request.target
+        if serving.instance_id or target.kind == "source":
+            return serving.instance_id
+        return target.id if target.id in self._catalog.instances else ""
 
     def served_elsewhere(self, serving: Serving) -> bool:
         """Whether the source resolves to another instance since this one stopped taking contributions, and takes it."""
@@ -175,6 +144,8 @@ class Router:
     def _dispatch(self, serving: Serving) -> Rejection | None:
         """Sends a contribution to its instance."""
         request = serving.request
+        if request.hindrance:
+            return Rejection(Code.INVALID_REQUEST, request.hindrance)
         if not self._catalog.brand_exists(request.bet.brand):
             return rejections.unsupported_brand(request.bet.brand)
         multipliers = self._catalog.multipliers_for(request.bet.brand)

@@ -7,7 +7,7 @@ cancelled. Requests reach it through the router.
 from collections.abc import Callable, Iterator
 
 import trio
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from jackpotd.core.commands import OperatorCommand, OptIn
 from jackpotd.core.rejections import Code, Rejection
@@ -15,7 +15,7 @@ from jackpotd.core.state import Instance, Player
 from jackpotd.engine.actor import Actor, ActorStatistics
 from jackpotd.engine.alarms import Alarms
 from jackpotd.engine.catalog import Catalog
-from jackpotd.engine.cells import Cell
+from jackpotd.engine.cells import Cell, birth_of
 from jackpotd.engine.fold import Fold
 from jackpotd.engine.idempotency import KeyDesk
 from jackpotd.engine.mailbox import MailboxFull
@@ -167,19 +167,7 @@ class Shard:
     def _give_birth(self, entry: InstanceEntry) -> None:
         if entry.instance_id in self.actors:
             return
-        created = records.Created(
-            at_ms=entry.created_ms,
-            instance_id=entry.instance_id,
-            name=entry.name,
-            owner_id=entry.owner_id,
-            template_id=entry.template_id,
-            template_owner_id=entry.template_owner_id,
-            template=Raw(entry.document),
-            brands=entry.brands,
-            status=entry.status,
-            by=entry.by,
-            schedule=entry.schedule,
-        )
+        created = birth_of(entry)
         encoded = records.encode(created)
         self.fold.create(self.journal.stage(encoded), created, encoded)
         self.start(self.fold.cells[entry.instance_id])

@@ -227,7 +227,7 @@ class Http1:
         if is_alone and (self._turns or self.port.unsent_bytes):
             self._state = _HELD  # and is read once more, when its turn has come
             return True
-        return self._hand_over() if head.is_upgrade else self._begin(head, end)
+        return self._hand_over(head) if head.is_upgrade else self._begin(head, end)
 
     def _begin(self, head: Head, end: int) -> bool:
         """Begins a request whose body is not there yet, or that has the connection to itself."""
@@ -339,11 +339,12 @@ class Http1:
         self._turns.append(turn)
         turn.refuse(self._site.refusal(refused, self._heads.headers.get("accept", "")))
 
-    def _hand_over(self) -> bool:
+    def _hand_over(self, head: Head | None = None) -> bool:
         data = self._rest[self._position :]
         self._state = _DONE
         self.is_lost = True
-        self.port.hand_over(data)
+        is_socket = head is not None and head.headers["upgrade"].lower() == "websocket"
+        self.port.hand_over(data, head.line.path if head is not None and is_socket else b"")
         return False
 
     # -- an exchange calls these

@@ -31,8 +31,8 @@ _ACCEPTS_MAX = 256
 _LINGERING_MAX = 1024
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
-Give = Callable[[socket.socket, bytes], None]
-"""Takes a socket that the reactor does not keep, with the bytes that were read from it."""
+Give = Callable[[socket.socket, bytes, bytes], None]
+"""Takes a socket that the reactor does not keep, with the bytes that were read from it, and a WebSocket's path."""
 
 
 class PlainConnection:
@@ -152,9 +152,9 @@ class PlainConnection:
     def soon(self) -> None:
         self._reactor.connections.soon(self)
 
-    def hand_over(self, data: bytes) -> None:
+    def hand_over(self, data: bytes, socket_path: bytes = b"") -> None:
         self._reactor.release(self)
-        self._reactor.give(self.sock, data)
+        self._reactor.give(self.sock, data, socket_path)
 
     def on_end(self) -> None:
         """The client sends no more."""
@@ -328,7 +328,7 @@ class Reactor:
         ):
             sock.close()  # before TLS there is nobody to talk to
         elif self._give_new is not None:
-            self._give_new(sock, b"")
+            self._give_new(sock, b"", b"")
         else:
             connection = PlainConnection(self, sock)
             self.epoll.register(connection.fd, _READ)

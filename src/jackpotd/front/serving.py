@@ -1,5 +1,6 @@
 """A listener with a fast lane: its parts put together, served, and drained."""
 
+import math
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,14 +21,16 @@ from jackpotd.front.hand_over import (
     LINGER_S,
     HandOver,
     ReplayStream,
+    ReplayTlsStream,
     TlsFiles,
     tls_context,
 )
 from jackpotd.front.limits import FrontLimits
 from jackpotd.front.reactor import Reactor
 from jackpotd.front.site import Admit, Observe, Site, log
+from jackpotd.front.sockets import Sockets, serve_socket
 from jackpotd.front.streams import answer_streaming
-from jackpotd.front.tls import serve_tls
+from jackpotd.front.tls import TlsStream, serve_tls
 
 Args = TypeVarTuple("Args")
 
@@ -47,6 +50,7 @@ class FrontParts(Struct, frozen=True):
     observe: Observe
     admit: Admit | None = None
     room: Room = unlimited
+    sockets: Sockets | None = None
 
 
 async def serve_front(
@@ -81,6 +85,8 @@ async def serve_front(
                 async with trio.open_nursery() as draining:
                     draining.start_soon(hand_over.drain)
                     draining.start_soon(front.connections.drain, LINGER_S)
+                    if parts.sockets is not None:
+                        draining.start_soon(parts.sockets.drain)
             nursery.cancel_scope.cancel()
         await hand_over.end()
         lifespan.cancel_scope.cancel()
@@ -110,6 +116,7 @@ class _Front:
         )
         self._app = parts.app
         self._hand_over = hand_over
+        self._sockets = parts.sockets
         self._nursery = nursery
         self.connections = Connections(parts.limits)
         self.reactor = Reactor(self.site, listener, self.connections, self._give)
@@ -145,16 +152,36 @@ class _Front:
         else:
             start(self._alone, answer_streaming, stream, exchange, self.site)
 
-    def _give(self, sock: socket.socket, data: bytes) -> None:
+    def _give(self, sock: socket.socket, data: bytes, socket_path: bytes) -> None:
         plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        stream = ReplayStream(plain, data, self.site.limits.write_timeout_s)
-        self._nursery.start_soon(self._alone, self._serve_handed, stream)
+        timeout_s = math.inf if self._is_taken(socket_path) else self.site.limits.write_timeout_s
+        stream = ReplayStream(plain, data, timeout_s)
+        self._nursery.start_soon(self._alone, self._serve_handed, stream, plain, socket_path)
 
-    async def _serve_handed(self, stream: ReplayStream) -> None:
+    async def _given(self, stream: TlsStream, data: bytes, socket_path: bytes) -> None:
+        timeout_s = math.inf if self._is_taken(socket_path) else self.site.limits.write_timeout_s
+        handed = ReplayTlsStream(stream, data, timeout_s)
+        await self._serve_handed(handed, stream.transport_stream, socket_path)
+
+    def _is_taken(self, socket_path: bytes) -> bool:
+        return bool(socket_path) and self._sockets is not None and self._sockets.takes(socket_path)
+
+    async def _serve_handed(
+        self,
+        stream: ReplayStream | ReplayTlsStream,
+        transport: trio.SocketStream,
+        socket_path: bytes,
+    ) -> None:
+        if self._sockets is not None and self._is_taken(socket_path):
+            # Those who take sockets count them, too: they are no connections that wait for a request.
+            await serve_socket(self._sockets, stream, transport, self.site)
+            return
         with self.connections.one_elsewhere():
             await self._hand_over.serve(stream)
 
-    def _give_tls(self, context: ssl.SSLContext, sock: socket.socket, _data: bytes) -> None:
+    def _give_tls(
+        self, context: ssl.SSLContext, sock: socket.socket, _data: bytes, _path: bytes
+    ) -> None:
         self._nursery.start_soon(
-            self._alone, serve_tls, sock, context, self.site, self.connections, self._hand_over
+            self._alone, serve_tls, sock, context, self.site, self.connections, self._given
         )

@@ -57,8 +57,11 @@ class Port(Protocol):
     def soon(self) -> None:
         """Calls the protocol's `pump` once, in the next turn of the event loop."""
 
-    def hand_over(self, data: bytes) -> None:
-        """Gives the connection away, with bytes that were read and belong to whoever gets it."""
+    def hand_over(self, data: bytes, socket_path: bytes = b"") -> None:
+        """Gives the connection away, with bytes that were read and belong to whoever gets it.
+
+        Where it becomes a WebSocket, the path of that.
+        """
 
 
 class Site:

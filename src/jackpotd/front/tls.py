@@ -2,12 +2,12 @@
 
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import trio
 
 from jackpotd.front.connections import Connections
-from jackpotd.front.hand_over import HandOver, ReplayTlsStream
 from jackpotd.front.http1 import Http1
 from jackpotd.front.site import Site
 
@@ -31,7 +31,7 @@ class TlsConnection:
         self._is_closing = False
         self._has_ended = False
         self._scope = trio.CancelScope()
-        self._handed: bytes | None = None
+        self._handed: tuple[bytes, bytes] | None = None
         self.unsent_bytes = 0
         self.sent_bytes = 0
         self.protocol = Http1(site, self)
@@ -79,8 +79,8 @@ class TlsConnection:
     def soon(self) -> None:
         self._connections.soon(self)
 
-    def hand_over(self, data: bytes) -> None:
-        self._handed = data
+    def hand_over(self, data: bytes, socket_path: bytes = b"") -> None:
+        self._handed = data, socket_path
         self._wake()
 
     def _wake(self) -> None:
@@ -89,8 +89,8 @@ class TlsConnection:
 
     # -- the task
 
-    async def run(self) -> bytes | None:
-        """Serves until the end; gives back bytes if the connection goes to somebody else, as it is."""
+    async def run(self) -> tuple[bytes, bytes] | None:
+        """Serves until the end; if the connection goes to somebody else, gives back what that needs (`hand_over`)."""
         self._connections.add(self)
         try:
             with self._scope:
@@ -147,22 +147,20 @@ async def serve_tls(
     context: ssl.SSLContext,
     site: Site,
     connections: Connections,
-    hand_over: HandOver,
+    give: Callable[[TlsStream, bytes, bytes], Awaitable[None]],
 ) -> None:
-    """Serves a connection from its handshake to its end."""
+    """Serves a connection from its handshake to its end; `give` takes those that leave HTTP/1.1."""
     transport = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
     stream = trio.SSLStream(transport, context, server_side=True, https_compatible=True)
     try:
         with connections.one_elsewhere():
             if not await _has_shaken_hands(stream, site.limits.header_timeout_s):
                 return
-        data: bytes | None = b""
+        handed: tuple[bytes, bytes] | None = b"", b""
         if stream.selected_alpn_protocol() != "h2":
-            data = await TlsConnection(site, stream, connections).run()
-        if data is not None:
-            with connections.one_elsewhere():
-                handed = ReplayTlsStream(stream, data, site.limits.write_timeout_s)
-                await hand_over.serve(handed)
+            handed = await TlsConnection(site, stream, connections).run()
+        if handed is not None:
+            await give(stream, *handed)
     finally:
         with suppress(*_BROKEN):
             await trio.aclose_forcefully(stream)

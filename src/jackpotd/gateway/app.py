@@ -27,8 +27,10 @@ from jackpotd.gateway.contributions import Contributions
 from jackpotd.gateway.opt_ins import OptIns
 from jackpotd.gateway.raffles import EntrantsQuery, Raffles, TicketsQuery
 from jackpotd.gateway.reads import InstanceQuery, Reads, SourcesQuery, WinnersQuery
+from jackpotd.outbound.targets import Targets
 from jackpotd.wire import codec
 from jackpotd.wire import gateway_messages as wire
+from jackpotd.wire.contribution_answers import AcceptedAnswer
 
 
 class GatewayParts(Struct, frozen=True):
@@ -46,11 +48,13 @@ class GatewayParts(Struct, frozen=True):
     body_bytes_max: int
     list_limit_max: int
     is_loopback: bool
+    targets: Targets | None = None
+    """Where results may be sent; None where no process delivers them."""
 
 
 def direct_routes(parts: GatewayParts) -> dict[tuple[str, str], DirectHandler]:
     """The calls that need no framework, by method and path: contributions and opt-ins."""
-    contributions = Contributions(parts.router, parts.guard)
+    contributions = Contributions(parts.router, parts.guard, parts.targets)
     opt_ins = OptIns(parts.router, parts.guard)
     return {
         ("POST", "/jackpots/contribute/source"): contributions.by_source,
@@ -65,7 +69,7 @@ def direct_routes(parts: GatewayParts) -> dict[tuple[str, str], DirectHandler]:
 def stream_routes(parts: GatewayParts) -> dict[tuple[str, str], StreamHandler]:
     """The calls that are read and answered as they arrive: batches."""
     batches = Batches(
-        Contributions(parts.router, parts.guard),
+        Contributions(parts.router, parts.guard, parts.targets),
         clock=parts.clock,
         new_id=parts.new_id,
         element_bytes_max=parts.body_bytes_max,
@@ -117,7 +121,8 @@ def _contribution_routes(direct: Mapping[str, Handler]) -> list[Route]:
             "POST", path, direct[path], "Contribution", request, response, errors=_REFUSALS
         )
 
-    one, many = wire.ContributionAnswer, list[wire.ContributionAnswer]
+    one = wire.ContributionAnswer | AcceptedAnswer
+    many = list[wire.ContributionAnswer] | AcceptedAnswer
     return [
         route("/jackpots/contribute/source", wire.SourceContributionV1, one),
         route("/jackpots/contribute/instance", wire.InstanceContributionV1, one),

@@ -17,7 +17,7 @@ from jackpotd.edge.guard import Guard, require_reach
 from jackpotd.engine.messages import OptInRequest, Target
 from jackpotd.engine.opt_ins import OptInResult
 from jackpotd.engine.router import Router
-from jackpotd.gateway.contributions import check_player_id, operator_of
+from jackpotd.gateway.contribution_requests import check_player_id, operator_of
 from jackpotd.identity.principal import Resource
 from jackpotd.wire import codec
 from jackpotd.wire import gateway_messages as wire

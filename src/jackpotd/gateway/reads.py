@@ -5,11 +5,8 @@ What is reported is durable: a read asks the instance's owner, which waits for t
 
 from msgspec import Struct
 
-from jackpotd.core import money
-from jackpotd.core.passing import own_schedule
-from jackpotd.core.raffle import current_round
 from jackpotd.core.rejections import Code, Rejection
-from jackpotd.core.state import UNKNOWN_PLAYER, Instance, Player, Seal
+from jackpotd.core.state import Instance, Seal
 from jackpotd.edge.exchange import (
     Incoming,
     Outgoing,
@@ -22,15 +19,16 @@ from jackpotd.edge.guard import Guard, forbidden, require_reach
 from jackpotd.engine.catalog import Catalog
 from jackpotd.engine.owners import Owners
 from jackpotd.engine.router import Router
+from jackpotd.engine.shown import Shown
 from jackpotd.gateway.raffles import brand_in_path
 from jackpotd.identity.principal import Principal, Resource
 from jackpotd.wire import codec, rows
 from jackpotd.wire import gateway_messages as wire
 from jackpotd.wire.errors import RequestRefused
-from jackpotd.wire.rendering import contribution_type, source_answer
+from jackpotd.wire.instance_answers import instance_answer, opt_in_status
+from jackpotd.wire.rendering import source_answer
 
 WINNERS_DEFAULT = 10
-LOOKS_MAX = 3
 
 
 class SourcesQuery(Struct, frozen=True):
@@ -53,6 +51,11 @@ class WinnersQuery(Struct, frozen=True):
     brand_id: str | None = None
 
 
+def segments_of(request: Incoming) -> tuple[str, ...]:
+    """The segments in a query, which stand there as `a,b`."""
+    return tuple(part for part in request.query.get("segments", "").split(",") if part)
+
+
 class Reads:
     """The handlers of the gateway's reads."""
 
@@ -66,7 +69,7 @@ class Reads:
         list_limit_max: int,
     ) -> None:
         self._catalog = catalog
-        self._router = router
+        self._shown = Shown(router, owners)
         self._owners = owners
         self._guard = guard
         self._list_limit_max = list_limit_max
@@ -102,32 +105,18 @@ class Reads:
         principal = self._reader(request)
         brand = brand_in_path(self._catalog, principal, request)
         player_id = request.query.get("player_id") or ""
-        state, player = await self._visible(request, brand, player_id)
-        status = _opt_in_status(state, brand, player_id, player) if player_id else None
-        return answer(_instance_answer(state, status))
-
-    async def _visible(
-        self, request: Incoming, brand: str, player_id: str
-    ) -> tuple[Instance, Player]:
-        """The instance that a source gives, and the player's standing with it."""
-        segments = tuple(part for part in request.query.get("segments", "").split(",") if part)
-        looks = 0
-        while True:
-            looks += 1
-            seen = self._router.visible_instance(
-                request.path["source_id"],
-                brand,
-                request.query.get("country_code") or None,
-                segments or None,
-            )
-            if isinstance(seen, Rejection):
-                raise refused_by(seen)
-            found = await self._owners.standing(seen.definition.instance_id, brand, player_id)
-            if isinstance(found, Rejection):
-                raise refused_by(found)
-            # With another status than was known here, the source may give another instance.
-            if found[0].status is seen.status or looks == LOOKS_MAX:
-                return found
+        found = await self._shown.of(
+            request.path["source_id"],
+            brand,
+            country=request.query.get("country_code") or None,
+            segments=segments_of(request) or None,
+            player_id=player_id,
+        )
+        if isinstance(found, Rejection):
+            raise refused_by(found)
+        state, player = found
+        status = opt_in_status(state, brand, player_id, player) if player_id else None
+        return answer(instance_answer(state, status))
 
     async def _seen_instance(self, request: Incoming) -> Instance:
         """The instance of the path, if the caller owns it or one of its brands takes part."""
@@ -193,80 +182,10 @@ class Reads:
         return answer(wire.CurrenciesAnswer(brand, found.base_currency, rates))
 
 
-def _instance_answer(state: Instance, status: wire.OptInStatus | None) -> wire.InstanceAnswer:
-    starts_ms, ends_ms = _times(state)
-    return wire.InstanceAnswer(
-        id=state.definition.instance_id,
-        currency=state.rules.currency,
-        opt_in_required=state.rules.opt_in_required,
-        contribution_type=contribution_type(state.rules.contribution),
-        optin_status=status,
-        pots=[
-            wire.PotAnswer(
-                id=rules.id,
-                instance_count=pot.cycle,
-                is_progressive=rules.is_progressive,
-                current_value=codec.amount(pot.value),
-                community_split=codec.amount(sum(each.share for each in rules.community)),
-            )
-            for rules, pot in zip(state.rules.pots, state.pots, strict=True)
-        ],
-        timestamp_start=starts_ms,
-        timestamp_end=ends_ms,
-        status=state.status,
-    )
-
-
-def _times(state: Instance) -> tuple[int | None, int | None]:
-    """Start and end of a raffle's round, the next one if none runs; of anything else as the schedule says."""
-    round_, own = current_round(state), own_schedule(state)
-    if round_ is not None:
-        return round_.starts_ms, round_.ends_ms
-    return (None, None) if own is None else (own.start_ms, own.end_ms)
-
-
 def _sealed_pot(pot_id: str, seal: Seal | None) -> wire.SealedPot:
     if seal is None:
         return wire.SealedPot(pot_id, None, None, None, None)
     return wire.SealedPot(pot_id, seal.number, seal.commitment, seal.at_ms, seal.first)
-
-
-def _opt_in_status(
-    state: Instance, brand: str, player_id: str, player: Player
-) -> wire.OptInStatus | None:
-    """The player's standing; None where the instance has never seen them."""
-    if player is UNKNOWN_PLAYER:
-        return None
-    preferred = player.preferences[-1] if player.preferences else None
-    return wire.OptInStatus(
-        doc_version="V1",
-        instance_id=state.definition.instance_id,
-        player_id=player_id,
-        ext_player_id=player_id,
-        player_brand_id=brand,
-        preferred_contribution_value=codec.NULL
-        if preferred is None
-        else codec.amount(preferred[1]),
-        preferred_contribution_currency=None if preferred is None else preferred[0],
-        contribution_preferences={
-            currency: money.decimal_text(value) for currency, value in player.preferences
-        },
-        contribution_count=player.count,
-        contribution_value=codec.amount(player.value),
-        pot_contributions=_pot_contributions(state, player),
-        opted_in=player.opted_in,
-        last_updated=player.updated_ms,
-    )
-
-
-def _pot_contributions(state: Instance, player: Player) -> dict[str, wire.PotContribution]:
-    """Since each pot's last win: counts of an earlier cycle are past."""
-    found = {}
-    for rules, pot, count in zip(state.rules.pots, state.pots, player.pots, strict=False):
-        is_current = count.cycle == pot.cycle and pot.is_open
-        value = codec.amount(count.value if is_current else 0)
-        found[rules.id] = wire.PotContribution(count.count if is_current else 0, value)
-    return found
 
 
 def _winner_answer(state: Instance, row: rows.WinnerRow) -> wire.WinnerAnswer:

@@ -1,5 +1,7 @@
 """Bounds of the mesh."""
 
+import errno
+
 from jackpotd.wire import mesh_messages as wire
 
 LENGTH_BYTES = 4
@@ -15,6 +17,10 @@ HELLO_DEADLINE_S = 5.0
 ANSWER_DEADLINE_S = 10.0
 RECONNECT_DELAY_S = 0.02
 RECONNECT_DELAY_S_MAX = 0.5
+
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+RESOURCES_DELAY_S = 0.2
+"""How long a node waits that could not take a connection for want of descriptors or memory."""
 
 
 class FrameError(Exception):

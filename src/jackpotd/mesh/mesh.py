@@ -16,7 +16,7 @@ import structlog
 import trio
 import trio.lowlevel
 
-from jackpotd.mesh import EDGE, limits
+from jackpotd.mesh import EDGE, FEED, limits
 from jackpotd.mesh.link import Callback, Link, Unreached
 from jackpotd.wire.mesh_messages import Hello, Message
 
@@ -51,7 +51,19 @@ class Asked:
 
 def socket_path(directory: Path, node: int) -> Path:
     """Where a node listens."""
-    return directory / ("edge.sock" if node == EDGE else f"worker-{node}.sock")
+    named = {EDGE: "edge.sock", FEED: "feed.sock"}
+    return directory / named.get(node, f"worker-{node}.sock")
+
+
+def _connected(path: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.connect(path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 class Mesh:
@@ -179,19 +191,27 @@ class Mesh:
     async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener)
-            with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
-                nursery.start_soon(self._serve, listener.accept()[0])
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                continue
+            except OSError as error:
+                if error.errno not in limits.OUT_OF_RESOURCES:
+                    raise
+                _log.error("a node cannot connect", reason=error.strerror)
+                await trio.sleep(limits.RESOURCES_DELAY_S)
+            else:
+                nursery.start_soon(self._serve, connection)
 
     async def _connect(self, node: int) -> None:
         """Keeps the connection to a node, as well as it can."""
         path, delay_s = os.fspath(socket_path(self._directory, node)), limits.RECONNECT_DELAY_S
         while True:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.setblocking(False)
             try:
-                connection.connect(path)
-            except OSError:  # nobody is there, or too many connect at once
-                connection.close()
+                connection = _connected(path)
+            except (
+                OSError
+            ):  # nobody is there, or too many connect at once, or there is no descriptor left
                 await trio.sleep(delay_s)
                 delay_s = min(2 * delay_s, limits.RECONNECT_DELAY_S_MAX)
             else:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from jackpotd.service.settings import SETTINGS, Setting, Settings
+from jackpotd.service.setting_catalogue import SETTINGS, Setting
+from jackpotd.service.settings import Settings
 
 _PREFIX = "JACKPOTD_"
 _BY_NAME = {(setting.table, setting.field): setting for setting in SETTINGS}

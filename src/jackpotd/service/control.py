@@ -12,6 +12,7 @@ import structlog
 import trio
 from msgspec import Struct
 
+from jackpotd.mesh.limits import OUT_OF_RESOURCES, RESOURCES_DELAY_S
 from jackpotd.service.data_directory import DataDirectory
 from jackpotd.service.figures import Report
 from jackpotd.service.private_directory import CONTROL_SOCKET, running_directory
@@ -78,7 +79,13 @@ async def serve_control(
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
-                connection, _ = await listening.accept()
+                try:
+                    connection, _ = await listening.accept()
+                except OSError as error:
+                    if error.errno not in OUT_OF_RESOURCES:
+                        raise
+                    await trio.sleep(RESOURCES_DELAY_S)
+                    continue
                 nursery.start_soon(_serve_one, answer, trio.SocketStream(connection))
 
 

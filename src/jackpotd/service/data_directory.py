@@ -97,6 +97,11 @@ class DataDirectory(Struct, frozen=True):
         return self.root / "catalog"
 
     @property
+    def feed(self) -> Path:
+        """What the feed keeps: events for those who missed them, and results on their way to webhooks."""
+        return self.root / "feed"
+
+    @property
     def token_secret(self) -> Path:
         return self.root / "token.secret"
 
@@ -128,6 +133,14 @@ class DataDirectory(Struct, frozen=True):
         """Puts the names of files that were just created on stable storage."""
         for folder in (self.root, self.catalog):
             _sync(folder)
+
+    def prepare_feed(self) -> None:
+        """Makes the feed's folder, with its name on stable storage."""
+        _make(self.feed.absolute())
+
+    def sync_feed(self) -> None:
+        """Puts the names of the feed's files on stable storage."""
+        _sync(self.feed)
 
     def require(self) -> None:
         """Refuses a directory that no server has used yet."""

@@ -12,19 +12,21 @@ from pathlib import Path
 import structlog
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jackpotd.core.rejections import Rejection
 from jackpotd.engine.catalog import Catalog
 from jackpotd.journal.log import LmdbLog
 from jackpotd.service.control import Answer, Looked, Move, Moved, Refused, Request, serve_control
 from jackpotd.service.data_directory import DataDirectory
+from jackpotd.service.feeding import child, held_connect
 from jackpotd.service.figures import Report, Standing, WorkerFigures, decode_figures, report
 from jackpotd.service.leash import Begin
 from jackpotd.service.listeners import Listener, bind, tls_files
 from jackpotd.service.nodes import Edge, build_edge
 from jackpotd.service.placing import Placer
 from jackpotd.service.private_directory import private_directory
-from jackpotd.service.server import fill_demo, serve_listeners, watch_signals
+from jackpotd.service.server import fill_demo, ready_line, serve_listeners, watch_signals
 from jackpotd.service.settings import Bind, Settings
 from jackpotd.service.shared_port import hold
 from jackpotd.service.storage import opened_catalog
@@ -70,6 +72,8 @@ async def run_fleet(
         bound["gateway"] = hold("gateway", gateway, tls_files("gateway", settings.gateway))
     if (admin := settings.admin.address) is not None:
         bound["admin"] = bind("admin", admin, tls_files("admin", settings.admin))
+    if (connect := held_connect(settings)) is not None:
+        bound["connect"] = connect
     with (
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
         private_directory(data) as sockets,
@@ -96,7 +100,8 @@ async def bring_home(settings: Settings, data: DataDirectory, plan: Plan, *, is_
         private_directory(data) as sockets,
         opened_catalog(settings, data) as log,
     ):
-        fleet = Fleet(settings, data, plan, sockets, {}, is_demo=is_demo)
+        silent = replace(settings, events=replace(settings.events, enabled=False))
+        fleet = Fleet(silent, data, plan, sockets, {}, is_demo=is_demo)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, signals, fleet.stopping)
             await fleet.run(log, lambda _: fleet.bring_home())
@@ -125,6 +130,14 @@ class Fleet:
         self._bound = bound
         self._is_demo = is_demo
         self._telemetry = Telemetry("edge")
+        self._feed = child(
+            settings,
+            sockets,
+            bound.get("connect"),
+            is_demo=is_demo,
+            workers=plan.workers,
+            nodes=lambda: tuple(sorted(self.supervisor.slots)),
+        )
         self.supervisor = Supervisor(
             settings.service,
             self._begin,
@@ -140,6 +153,8 @@ class Fleet:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.run, name="catalog journal")
             await nursery.start(edge.node.run, name="mesh")
+            if self._feed is not None:
+                nursery.start_soon(self._feed.run, self._metrics, name="feed")
             with trio.CancelScope() as starting:
                 nursery.start_soon(self._give_up, starting)
                 await self._start(nursery, edge)
@@ -236,10 +251,12 @@ class Fleet:
         admin = {"admin": self._bound["admin"]} if address is not None else {}
 
         def ready(_line: str) -> None:
-            say(" ".join(["ready", *(f"{name}={at.url}" for name, at in self._bound.items())]))
+            say(ready_line(self._bound.values()))
 
         async with trio.open_nursery() as nursery:
             await self.supervisor.serve()
+            if self._feed is not None:
+                await self._feed.serve(self.stopping)
             await nursery.start(serve_control, self._sockets, self._control)
             nursery.start_soon(self.empty_retired)
             nursery.start_soon(self._placer.run, name="placement")
@@ -249,8 +266,16 @@ class Fleet:
                     serve_listeners, edge.system, {"admin": address}, admin, ready, self.stopping
                 )
                 await self.stopping.wait()
-                await self.supervisor.stop()
+                await self._stop()
             nursery.cancel_scope.cancel()
+
+    async def _stop(self) -> None:
+        """Listeners and sockets close everywhere at once; the feed still sees what the workers did last."""
+        if self._feed is not None:
+            await self._feed.drain()
+            await self.supervisor.drain()
+            await self._feed.stop()
+        await self.supervisor.stop()
 
     def _begin(self, index: int) -> Begin:
         gateway = None
@@ -272,7 +297,10 @@ class Fleet:
 
     async def _metrics(self) -> bytes:
         told = await self.supervisor.ask("metrics")
-        return merged([self._telemetry.text(), *(told[worker].encode() for worker in sorted(told))])
+        texts = [self._telemetry.text(), *(told[worker].encode() for worker in sorted(told))]
+        if self._feed is not None:
+            texts.append(await self._feed.metrics())
+        return merged(texts)
 
     async def _answer(self, subject: str) -> str | None:
         return (await self._metrics()).decode() if subject == "metrics" else None

@@ -1,7 +1,7 @@
-"""What holds a worker process to the server that started it: a socket that is the worker's standard input.
+"""What holds a process to the server that started it, a worker or the feed: a socket that is its standard input.
 
-JSON lines both ways: the server's commands, the worker's progress, and questions about figures. Its end is news, too: a
-worker whose server is gone ends at once. Nothing of a contribution goes this way; that is the mesh's work.
+JSON lines both ways: the server's commands, the child's progress, and questions about figures. Its end is news, too: a
+child whose server is gone ends at once. Nothing of a contribution goes this way; that is the mesh's work.
 """
 
 import socket
@@ -35,6 +35,26 @@ class Begin(Struct, frozen=True, tag="begin"):
     settings: Settings
     sockets: str
     gateway: Bind | None
+    is_demo: bool
+
+
+class BeginFeed(Struct, frozen=True, tag="begin feed"):
+    """The first line to the feed.
+
+    Args:
+        workers: how many workers there are.
+        nodes: the numbers of all of them that run, also of retired ones.
+        settings: the server's.
+        sockets: the private directory of the nodes' sockets.
+        connect: where Connect listens; None where it is off.
+        is_demo: whether brands without a wallet have one.
+    """
+
+    workers: int
+    nodes: tuple[int, ...]
+    settings: Settings
+    sockets: str
+    connect: Bind | None
     is_demo: bool
 
 
@@ -79,7 +99,7 @@ class Told(Struct, frozen=True, tag="told"):
     text: str | None
 
 
-Message = Begin | Serve | Drain | Stop | Ask | Recovered | Serving | Drained | Told
+Message = Begin | BeginFeed | Serve | Drain | Stop | Ask | Recovered | Serving | Drained | Told
 
 _DECODER: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 

@@ -48,7 +48,13 @@ async def serve(
         WorkerLost: a worker cannot be kept alive.
     """
     if is_demo:
-        require_loopback({"gateway": settings.gateway.address, "admin": settings.admin.address})
+        require_loopback(
+            {
+                "gateway": settings.gateway.address,
+                "admin": settings.admin.address,
+                "connect": settings.connect_address,
+            }
+        )
     data = DataDirectory(Path(settings.service.data_dir))
     with data.locked():
         guard_key(settings, data)

@@ -19,15 +19,16 @@ from jackpotd.mesh.mesh import Mesh
 from jackpotd.service.data_directory import DataDirectory
 from jackpotd.service.entropy import SystemEntropy
 from jackpotd.service.leash import Begin
+from jackpotd.service.private_directory import EVENTS_SOCKET
 from jackpotd.service.settings import Settings
 from jackpotd.service.storage import WorkerStorage, clock_ms
 from jackpotd.service.telemetry import Telemetry
+from jackpotd.service.trust import build_identity
 from jackpotd.service.wiring import (
     System,
     WorkerPart,
     build_administration,
     build_catalog,
-    build_identity,
     build_worker,
 )
 
@@ -94,7 +95,14 @@ def build_edge(
         catalog_part=part,
         worker_part=None,
         administration=build_administration(
-            settings, part.owner, node.owners, guard, entropy, node.places.owner_of
+            settings,
+            data,
+            part.owner,
+            node.owners,
+            guard,
+            entropy,
+            node.places.owner_of,
+            node.dead_letters if settings.events.enabled else None,
         ),
     )
     remote = {index: RemoteWorker(mesh, index) for index in (*range(workers), *retired)}
@@ -144,6 +152,7 @@ def build_worker_node(
         catalog_part=None,
         worker_part=part,
         transfers=Transfers(part.shard, node.owners),
+        events=Path(begin.sockets) / EVENTS_SOCKET if settings.events.enabled else None,
     )
     return Worker(system, node, mesh)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from jackpotd.service.data_directory import DataDirectory, DataDirectoryError
 
 CONTROL_SOCKET = "control.sock"
+EVENTS_SOCKET = "events.sock"
 
 _PREFIX = "jackpotd-"
 _OWNER = "data-directory"

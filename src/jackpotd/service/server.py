@@ -6,40 +6,35 @@ committed and checkpointed; then the storage is closed. A journal that fails sto
 
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import closing
 from functools import partial
-from typing import cast
 
 import structlog
 import trio
-from hypercorn.typing import ASGIFramework
 from msgspec.structs import replace
 from quart_trio import QuartTrio
 
 from jackpotd.edge.exchange import Incoming, json_body
 from jackpotd.edge.guard import Guard
+from jackpotd.front.relay import Relay
 from jackpotd.front.serving import FrontParts, serve_front
 from jackpotd.gateway.app import direct_routes, stream_routes
 from jackpotd.identity.principal import Resource
 from jackpotd.service import demo_data, interpreter
 from jackpotd.service.control import Answer, Looked, Move, Refused, Request, serve_control
 from jackpotd.service.data_directory import DataDirectory
+from jackpotd.service.feeding import child, held_connect
 from jackpotd.service.figures import Standing, figures_of, report
-from jackpotd.service.listeners import (
-    Listener,
-    ListenerError,
-    bind,
-    config_of,
-    limits_of,
-    tls_files,
-)
+from jackpotd.service.fronts import parts_of
+from jackpotd.service.listeners import Listener, ListenerError, bind, tls_files
 from jackpotd.service.private_directory import private_directory
 from jackpotd.service.settings import Bind, Settings
 from jackpotd.service.storage import clock_ms, opened_catalog, opened_worker
 from jackpotd.service.wiring import CatalogPart, System, WorkerPart, build_single
 
 KEY_TIDY_INTERVAL_S = 10.0
+EVENT_PATHS = frozenset({b"/events"})
 
 _log = structlog.get_logger("jackpotd.server")
 
@@ -66,26 +61,46 @@ async def run(
         for name, at in addresses.items()
         if at is not None
     }
+    connect = held_connect(settings)
     with (
         opened_catalog(settings, data) as catalog_log,
         opened_worker(settings, data.worker(0)) as storage,
         private_directory(data) as sockets,
         trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals,
     ):
-        system = build_single(settings, data, catalog_log, storage, is_demo=is_demo)
+        feed = child(settings, sockets, connect, is_demo=is_demo, workers=1, nodes=lambda: (0,))
+        system = build_single(settings, data, catalog_log, storage, sockets, feed, is_demo=is_demo)
         stopping = trio.Event()
         with closing(system.worker.views):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch_signals, signals, stopping)
+                if feed is not None:
+                    nursery.start_soon(feed.run, system.metrics, name="feed")
                 await _start(nursery, system, is_demo=is_demo)
                 interpreter.settle()
                 await nursery.start(serve_control, sockets, partial(_control, system.worker))
-                await serve_listeners(system, addresses, bound, say, stopping)
-                await flush(system.worker, settings.service.drain_deadline_s)
-                with trio.move_on_after(settings.service.drain_deadline_s):
-                    await system.writing.journal.durable()
+                if feed is not None:
+                    await feed.serve(stopping)
+                    nursery.start_soon(feed.drain_when, stopping)
+                line = ready_line([*bound.values(), connect])
+                await serve_listeners(system, addresses, bound, lambda _: say(line), stopping)
+                if feed is not None:
+                    await feed.stop()
+                await _end(system)
                 nursery.cancel_scope.cancel()
     _log.info("stopped")
+
+
+def ready_line(listeners: Iterable[Listener | None]) -> str:
+    """What is said once every listener answers."""
+    return " ".join(["ready", *(f"{at.name}={at.url}" for at in listeners if at is not None)])
+
+
+async def _end(system: System) -> None:
+    deadline_s = system.settings.service.drain_deadline_s
+    await flush(system.worker, deadline_s)
+    with trio.move_on_after(deadline_s):
+        await system.writing.journal.durable()
 
 
 async def _control(worker: WorkerPart, request: Request) -> Answer:
@@ -124,6 +139,8 @@ async def _start(nursery: trio.Nursery, system: System, *, is_demo: bool) -> Non
     await worker.journal.durable()
     start_upkeep(nursery, system)
     nursery.start_soon(system.administered.run, name="administration")
+    if system.single_node is not None:
+        await nursery.start(system.single_node.run, name="mesh")
 
 
 async def fill_demo(writing: CatalogPart) -> None:
@@ -186,32 +203,18 @@ def _gateway(
     """Serves the gateway: contributions and opt-ins by the fast lane, the rest by the application."""
     gateway = system.gateway_parts(is_loopback=is_loopback)
     parts = replace(
-        _front_parts(system, listener, system.gateway(is_loopback=is_loopback)),
+        _parts(system, listener, system.gateway(is_loopback=is_loopback)),
         direct=direct_routes(gateway),
         streams=stream_routes(gateway),
         admit=partial(_admit, gateway.guard),
         room=lambda: gateway.router.room,
+        sockets=None if system.events is None else Relay(EVENT_PATHS, system.events),
     )
     return _front(system, parts, listener, stopping)
 
 
-def _front_parts(system: System, listener: Listener, app: QuartTrio) -> FrontParts:
-    """What a listener serves by its application alone."""
-    settings = system.settings
-    deadline_s = settings.service.drain_deadline_s
-    return FrontParts(
-        name=listener.name,
-        # Quart has its own, equal, types for ASGI scopes and events.
-        app=cast("ASGIFramework", app),
-        direct={},
-        streams={},
-        limits=limits_of(settings.limits),
-        config=config_of(settings.limits, graceful_timeout_s=deadline_s, tls=listener.tls),
-        tls=listener.tls,
-        clock=clock_ms,
-        new_trace_id=system.entropy.uuid,
-        observe=system.telemetry.observe_request,
-    )
+def _parts(system: System, listener: Listener, app: QuartTrio) -> FrontParts:
+    return parts_of(system.settings, system.telemetry, system.entropy, listener, app)
 
 
 def _front(
@@ -234,7 +237,7 @@ def _admin(
     system: System, listener: Listener, stopping: trio.Event, *, is_loopback: bool
 ) -> Callable[..., Awaitable[None]]:
     """Serves the administration, all of it by the application."""
-    parts = _front_parts(system, listener, system.admin(is_loopback=is_loopback))
+    parts = _parts(system, listener, system.admin(is_loopback=is_loopback))
     return _front(system, parts, listener, stopping)
 
 

@@ -1,16 +1,16 @@
 """Every setting of the program: one frozen Struct per TOML table, one default per field.
 
-Owns the names, defaults, ranges and one-line descriptions, and the parsed form of a bind.
-`SETTINGS` lists them all, so that the loader, the documentation and the tests read the same
-table. It must never read a file or the environment: that is `configuration`'s work.
+Owns the names, defaults, ranges and one-line descriptions, and the parsed form of a bind. It must
+never read a file or the environment: that is `configuration`'s work.
 """
 
 import ipaddress
 import re
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, inspect, structs
+from msgspec import Meta, Struct
+
+from jackpotd.service.feed_settings import EventsSettings, WebhooksSettings
 
 _BIND = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?", re.ASCII)
@@ -176,7 +176,7 @@ class AdminSettings(ListenerSettings, frozen=True, kw_only=True):
 class ConnectSettings(ListenerSettings, frozen=True, kw_only=True):
     bind: Annotated[
         str,
-        Meta(description="Where players' front ends connect; not opened in this version."),
+        Meta(description="Where players' front ends connect; not opened without [events] enabled."),
     ] = "127.0.0.1:11000"
 
 
@@ -307,6 +307,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     admin: AdminSettings = AdminSettings()
     connect: ConnectSettings = ConnectSettings()
     office: OfficeSettings = OfficeSettings()
+    events: EventsSettings = EventsSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     limits: LimitsSettings = LimitsSettings()
     journal: JournalSettings = JournalSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
@@ -314,79 +316,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     wallet: WalletSettings = WalletSettings()
     log: LogSettings = LogSettings()
 
-
-class Setting(Struct, frozen=True, kw_only=True):
-    """One setting as the loader and the documentation see it."""
-
-    table: str
-    field: str
-    group: type[Struct]
-    kind: inspect.Type
-    default: object
-    description: str
-
     @property
-    def label(self) -> str:
-        return f"[{self.table}] {self.field}"
-
-    @property
-    def dotted(self) -> str:
-        return f"{self.table}.{self.field}"
-
-    @property
-    def variable(self) -> str:
-        return f"JACKPOTD_{self.table}_{self.field}".upper()
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The only values allowed; empty where the values are not listed."""
-        if isinstance(self.kind, inspect.LiteralType):
-            return tuple(str(value) for value in self.kind.values)
-        return ()
-
-    @property
-    def range(self) -> str:
-        """The ends of a number's range, in words; empty where the setting is no number."""
-        match self.kind:
-            case inspect.FloatType(gt=float() | int() as low, le=high):
-                return f"above {low} to {high}"
-            case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high):
-                return f"{low} to {high}"
-            case _:
-                return ""
-
-    @property
-    def expectation(self) -> str:
-        """What a value must be, in words."""
-        match self.kind:
-            case inspect.IntType():
-                return f"an integer, {self.range}"
-            case inspect.FloatType():
-                return f"a number, {self.range}"
-            case inspect.BoolType():
-                return "true or false"
-            case inspect.LiteralType():
-                return f"one of {', '.join(self.choices)}"
-            case _ if self.field == "bind":
-                return '"HOST:PORT" or "off"'
-            case _:
-                return "a text that is not empty"
-
-
-def _catalogue() -> Iterator[Setting]:
-    for table in structs.fields(Settings):
-        for field in structs.fields(table.type):
-            annotated = inspect.type_info(field.type)
-            if not isinstance(annotated, inspect.Metadata):
-                raise TypeError(f"[{table.name}] {field.name} has no description")
-            yield Setting(
-                table=table.name,
-                field=field.name,
-                group=table.type,
-                kind=annotated.type,
-                default=field.default,
-                description=(annotated.extra_json_schema or {})["description"],
-            )
-
-
-SETTINGS: tuple[Setting, ...] = tuple(_catalogue())
+    def connect_address(self) -> Bind | None:
+        """Where Connect listens; None where it is off, or nobody tells of events."""
+        return self.connect.address if self.events.enabled else None

@@ -1,5 +1,6 @@
 """What a node has open on disk for writing: the catalog's log, and a worker's log, rows and keys."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,15 +8,24 @@ from functools import partial
 
 from msgspec import Struct
 
+from jackpotd.feed.journals import Journals
+from jackpotd.journal.delivery_store import DeliveryLimits
+from jackpotd.journal.feed_store import FeedStore, FeedStoreError
 from jackpotd.journal.key_views import KeyViews, ViewSource
 from jackpotd.journal.keys import KeyIndex
-from jackpotd.journal.log import LmdbLog
+from jackpotd.journal.log import LmdbLog, StorageError
 from jackpotd.journal.row_store import LmdbRows
 from jackpotd.service.data_directory import CATALOG_LOG, DataDirectory, WorkerFolder
 from jackpotd.service.settings import Settings
 
 GIBIBYTE = 1 << 30
 DAY_MS = 86_400_000
+_EPOCH_BITS = 24
+_ADVICE = "restore that folder, or move it away: a new one tells the whole journals again"
+
+
+class FeedUnusable(Exception):
+    """What the feed keeps cannot be used; the message says why, and what can be done."""
 
 
 def clock_ms() -> int:
@@ -72,6 +82,59 @@ def opened_catalog(settings: Settings, data: DataDirectory) -> Iterator[LmdbLog]
         yield log
     finally:
         log.close()
+
+
+def journals(settings: Settings, data: DataDirectory) -> Journals:
+    """The workers' journals, for reading."""
+
+    def open_journal(worker: int) -> LmdbLog:
+        folder = data.worker(worker)
+        return LmdbLog.open_readonly(
+            folder.journal, name=folder.log_name, map_bytes_max=map_bytes_max(settings)
+        )
+
+    return Journals(open_journal)
+
+
+@contextmanager
+def fitting_feed(data: DataDirectory) -> Iterator[None]:
+    """Says in one line that what the feed keeps is of other journals.
+
+    Raises:
+        FeedUnusable: it is.
+    """
+    try:
+        yield
+    except* FeedStoreError as group:
+        raise FeedUnusable(f"{data.feed}: {_reason(group)}") from None
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+@contextmanager
+def opened_feed(settings: Settings, data: DataDirectory) -> Iterator[FeedStore]:
+    """What the feed keeps."""
+    data.prepare_feed()
+    limits = DeliveryLimits(letters_per_operator_max=settings.webhooks.dead_letters_max)
+    try:
+        store = FeedStore.open(
+            data.feed,
+            map_bytes_max=map_bytes_max(settings),
+            new_epoch=partial(secrets.randbits, _EPOCH_BITS),
+            delivery_limits=limits,
+        )
+    except (FeedStoreError, StorageError) as error:
+        raise FeedUnusable(f"{data.feed}: {error}; {_ADVICE}") from None
+    try:
+        data.sync_feed()
+        yield store
+    finally:
+        store.close()
 
 
 @contextmanager

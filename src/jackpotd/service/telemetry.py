@@ -138,7 +138,8 @@ class Telemetry:
             registry=self._registry,
         )
 
-    def read_from(self, gauges: Gauges) -> None:
+    def read_from(self, gauges: Collector) -> None:
+        """What else a scrape reads."""
         self._registry.register(gauges)
 
     def observe_request(

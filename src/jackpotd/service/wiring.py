@@ -1,6 +1,7 @@
 """Wiring: the one place that picks implementations and puts the parts of a running jackpotd together."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
@@ -10,6 +11,9 @@ from jackpotd.admin.administration import Administration
 from jackpotd.admin.app import build_admin
 from jackpotd.admin.context import AdminContext
 from jackpotd.admin.switching import Place
+from jackpotd.admin.webhooks import NoFeed
+from jackpotd.cluster.feed_desk import RemoteDeadLetters
+from jackpotd.cluster.single_node import SingleNode
 from jackpotd.edge.guard import Guard
 from jackpotd.edge.sessions import Sessions
 from jackpotd.edge.shell import Shell
@@ -24,20 +28,21 @@ from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
 from jackpotd.engine.transfers import Transfers
 from jackpotd.gateway.app import GatewayParts, build_gateway
-from jackpotd.identity.passwords import PasswordDesk
-from jackpotd.identity.tokens import TokenDesk, load_secret
 from jackpotd.journal.group_commit import GroupCommit
 from jackpotd.journal.key_upkeep import KeyUpkeep
 from jackpotd.journal.key_views import KeyViews
 from jackpotd.journal.log import LmdbLog
 from jackpotd.journal.row_store import LmdbRows
+from jackpotd.outbound.targets import Targets
 from jackpotd.service.data_directory import DataDirectory
 from jackpotd.service.entropy import SystemEntropy
+from jackpotd.service.feeding import Feed
+from jackpotd.service.private_directory import EVENTS_SOCKET
 from jackpotd.service.settings import Settings
 from jackpotd.service.storage import WorkerStorage, clock_ms, key_views, retention_ms
-from jackpotd.service.telemetry import Gauges, Telemetry
+from jackpotd.service.telemetry import Gauges, Telemetry, merged
+from jackpotd.service.trust import build_identity, secrets_for, targets_of
 from jackpotd.service.vault import SystemVault, load_key
-from jackpotd.wire.catalog_records import Account
 
 
 class CatalogPart(Struct, frozen=True):
@@ -77,6 +82,10 @@ class System(Struct, frozen=True):
     worker_part: WorkerPart | None
     administration: Administration | None = None
     transfers: Transfers | None = None
+    events: Path | None = None
+    """Where the feed takes the gateway's sockets; None where there is no feed."""
+    single_node: SingleNode | None = None
+    """The feed's way to the only process."""
 
     @property
     def administered(self) -> Administration:
@@ -118,7 +127,13 @@ class System(Struct, frozen=True):
             body_bytes_max=self.settings.limits.body_bytes_max,
             list_limit_max=self.settings.limits.list_limit_max,
             is_loopback=is_loopback,
+            targets=self._targets(),
         )
+
+    def _targets(self) -> Targets | None:
+        """Where results may be sent: nowhere without a process that sends them."""
+        settings = self.settings
+        return targets_of(settings, self.catalog) if settings.events.enabled else None
 
     def admin(self, *, is_loopback: bool) -> QuartTrio:
         """The admin listener's application."""
@@ -241,6 +256,8 @@ def build_single(
     data: DataDirectory,
     catalog_log: LmdbLog,
     storage: WorkerStorage,
+    sockets: Path,
+    feed: Feed | None,
     *,
     is_demo: bool,
 ) -> System:
@@ -251,12 +268,15 @@ def build_single(
     guard, sessions = build_identity(settings, data, catalog)
 
     async def metrics() -> bytes:
-        return telemetry.text()
+        return merged([telemetry.text(), b"" if feed is None else await feed.metrics()])
 
     worker_part = build_worker(
         settings, data, storage, catalog, telemetry, entropy, is_demo=is_demo, index=None
     )
     owners = LocalOwners(worker_part.shard)
+    node = None
+    if feed is not None:
+        node = SingleNode(sockets, catalog_part.owner, worker_part.shard, worker_part.router)
     return System(
         settings=settings,
         catalog=catalog,
@@ -269,19 +289,30 @@ def build_single(
         catalog_part=catalog_part,
         worker_part=worker_part,
         administration=build_administration(
-            settings, catalog_part.owner, owners, guard, entropy, lambda _: None
+            settings,
+            data,
+            catalog_part.owner,
+            owners,
+            guard,
+            entropy,
+            lambda _: None,
+            node.dead_letters if node is not None else None,
         ),
         transfers=Transfers(worker_part.shard, owners),
+        events=sockets / EVENTS_SOCKET if feed is not None else None,
+        single_node=node,
     )
 
 
 def build_administration(
     settings: Settings,
+    data: DataDirectory,
     owner: CatalogOwner,
     owners: Owners,
     guard: Guard,
     entropy: SystemEntropy,
     place: Place,
+    dead_letters: RemoteDeadLetters | None,
 ) -> Administration:
     """What operators' calls do, and what is finished in the background."""
     context = AdminContext(
@@ -295,27 +326,9 @@ def build_administration(
         four_eyes=settings.admin.four_eyes,
         approval_lifetime_ms=settings.admin.approval_lifetime_s * 1000,
     )
-    return Administration(context, place)
-
-
-def build_identity(
-    settings: Settings, data: DataDirectory, catalog: Catalog
-) -> tuple[Guard, Sessions]:
-    """Who may call, on this node: failures that lock an account are counted by each for itself."""
-    identity = settings.identity
-
-    def account(username: str) -> Account | None:
-        return catalog.accounts.get(username)  # looked up anew: a snapshot brings a new table
-
-    tokens = TokenDesk(
-        load_secret(data.token_secret),
-        account,
-        user_lifetime_s=identity.user_token_lifetime_s,
-        clock=clock_ms,
+    return Administration(
+        context,
+        place,
+        dead_letters=NoFeed() if dead_letters is None else dead_letters,
+        webhook_secrets=secrets_for(data, owner.catalog),
     )
-    passwords = PasswordDesk(
-        account,
-        failures_max=identity.lock_failures_max,
-        lock_s=identity.lock_duration_s,
-    )
-    return Guard(tokens), Sessions(passwords, tokens)

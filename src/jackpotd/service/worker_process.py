@@ -1,4 +1,5 @@
-"""A worker as a process: how it is started so that it cannot outlive the server, and how it makes sure of that itself.
+"""A worker, or the feed, as a process: how it is started so that it cannot outlive the server, and how it makes
+sure of that itself.
 
 It stays in the server's process group and leaves the signals of a terminal or a service manager to the server, which
 leads the stop. Linux ends it where the server is killed outright.
@@ -10,8 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -35,7 +36,7 @@ class WorkerProcess:
 
     async def wait(self) -> int:
         """Waits for the end, which is near: the leash is gone. In the end by force."""
-        with trio.move_on_after(_LAST_WAIT_S):
+        with trio.move_on_after(_LAST_WAIT_S), suppress(OSError):  # there may be no descriptor left
             descriptor = os.pidfd_open(self._process.pid)
             try:
                 await trio.lowlevel.wait_readable(descriptor)
@@ -46,13 +47,12 @@ class WorkerProcess:
 
 
 @contextmanager
-def started(index: int, leash: socket.socket) -> Iterator[WorkerProcess]:
-    """A worker on its end of a leash, which is closed here; killed, if it still runs, when left.
+def started(part: Sequence[str], leash: socket.socket) -> Iterator[WorkerProcess]:
+    """A child on its end of a leash, which is closed here; killed, if it still runs, when left. `part` is its command.
 
     Is called in the main thread: Linux ties the death signal to the thread that forks.
     """
-    command = [sys.executable, "-m", "jackpotd", "worker", "--index", str(index)]
-    command += ["--server", str(os.getpid())]
+    command = [sys.executable, "-m", "jackpotd", *part, "--server", str(os.getpid())]
     # The mask is inherited, so that no signal reaches the child before it has said what it makes of it.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _LED_BY_THE_SERVER)
     try:
@@ -68,7 +68,7 @@ def started(index: int, leash: socket.socket) -> Iterator[WorkerProcess]:
 
 
 def bind_to(server: int) -> socket.socket:
-    """In the worker, before anything else: binds its life to the server's; returns its end of the leash.
+    """In the child, before anything else: binds its life to the server's; returns its end of the leash.
 
     Raises:
         SystemExit: the server is gone already.

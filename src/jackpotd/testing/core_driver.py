@@ -168,7 +168,9 @@ class CoreInstance:
 
     def opt_in(self, command: OptIn) -> Done | Rejection:
         who = (command.brand, command.player_id)
-        return self._settle(decide.opt_in(self.state, command), command.at_ms, who)
+        return self._settle(
+            decide.opt_in(self.state, self.player(who), command), command.at_ms, who
+        )
 
     def pass_time(self, at_ms: int) -> Iterator[Done]:
         """All that is due by now, step by step; a round that is over is a step of its own."""

@@ -1,4 +1,7 @@
-"""Money in and money out of a house's instances, counted from its answers alone."""
+"""Money in and money out of a house's instances, counted from its answers alone.
+
+What was accepted for a webhook is told by the journal, and must be there exactly once.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,9 +46,15 @@ class Bank:
         self.withheld: dict[tuple[str, str, int], int] = {}
         self.seen: Counter[str] = Counter()
         self.rounds: Counter[str] = Counter()
+        self.accepted: set[str] = set()
+        self._for_webhooks: Counter[str] = Counter()
+        self._causes: set[int] = set()
         self._read_seq = house.log.last_seq
 
     def book(self, answer: Accepted) -> None:
+        """What a caller was answered; of a contribution for a webhook that is no more than its trace id."""
+        if answer.is_asynchronous:
+            self.accepted.add(answer.trace_id)
         for outcome in answer.outcomes:
             if isinstance(outcome, Taken):
                 self.enter(outcome.instance_id, outcome.events)
@@ -59,6 +68,11 @@ class Bank:
             self.seen[type(item).__name__] += 1
             if isinstance(item, Contributed):
                 self.rounds[item.round_id] += 1
+
+    def operated(self, instance_id: str, events: Iterable[InstanceEvent]) -> None:
+        """What a person did; it may be about a win that nobody was answered."""
+        self._read_what_nobody_was_answered()
+        self.enter(instance_id, events)
 
     def _flow(self, instance_id: str, item: InstanceEvent) -> int:
         """What came in by this, less what went out."""
@@ -105,7 +119,7 @@ class Bank:
 
     def check(self) -> None:
         """Every unit that came in and did not leave is in one of the instance's accounts."""
-        self._read_what_time_did()
+        self._read_what_nobody_was_answered()
         for instance_id, cell in self.house.fold.cells.items():
             books = ledger.accounts(cell.state)
             held = sum(units for name, units in books.items() if name.startswith(_HELD))
@@ -114,16 +128,32 @@ class Bank:
             waiting = sum(paid for key, paid in self.withheld.items() if key[0] == instance_id)
             _same(waiting, books["withheld"], f"withheld money of {instance_id}")
         _same([], [each for each, times in self.rounds.items() if times > 1], "rounds used twice")
+        _same(set(), self.accepted - self._for_webhooks.keys(), "accepted for webhooks, and lost")
+        twice = [each for each, times in self._for_webhooks.items() if times > 1]
+        _same([], twice, "accepted for webhooks twice")
 
-    def _read_what_time_did(self) -> None:
-        """Windows and rounds that end are nobody's request, nor what a schedule does."""
+    def _read_what_nobody_was_answered(self) -> None:
+        """Windows and rounds that end are nobody's request, nor what a schedule does; the rest is for webhooks."""
         for seq, data in self.house.log.scan(self._read_seq + 1):
             record = records.decode(data)
             self._read_seq = seq
-            if isinstance(record, records.Entry):
+            if isinstance(record, records.Declined):
+                self._for_webhooks[record.request.trace_id] += 1
+                self.seen["declined"] += 1
+            elif isinstance(record, records.Entry):
                 events = records.to_events(record.events)
-                if _is_by_time(events[0]):
+                if self._is_for_webhook(seq, record) or _is_by_time(events[0]):
                     self.enter(record.instance_id, events)
+
+    def _is_for_webhook(self, seq: int, entry: records.Entry) -> bool:
+        """Whether an entry is what a webhook is told of: a target's, or that of one of its links."""
+        request = entry.request
+        if request is not None and request.callback is not None:
+            self._for_webhooks[request.trace_id] += 1
+            self._causes.add(seq)
+            self.seen["accepted"] += 1
+            return True
+        return entry.worker is None and entry.cause in self._causes
 
     def check_credits(self) -> None:
         """What wallets have still to be told: each prize of each round, but for those that were rejected."""

@@ -30,10 +30,12 @@ from jackpotd.testing.raffle_templates import random_rules, random_schedule
 from jackpotd.testing.templates import MULTIPLIERS, Json, compiled_schedule, rates
 from jackpotd.wire.errors import RequestRefused
 from jackpotd.wire.parameter_changes import split_changes
+from jackpotd.wire.parts import Callback
 
 BRANDS = ("op:a", "op:b", "op:c")
 IDS = ("one", "two", "three")
 PLAYERS = ("anna", "bert", "caro", "dora")
+WEBHOOK = "https://operator.example/results"
 
 
 class Load:
@@ -99,6 +101,7 @@ class Load:
             segments=rng.choice((None, ("vip",), ("new",))),
             currency=rng.choice(list(MULTIPLIERS)),
             with_links=rng.random() < 0.8,
+            callback=Callback(WEBHOOK, rng.random() < 0.5) if rng.random() < 0.25 else None,
         )
         self.bets[asked.trace_id] = asked.bet
         return asked
@@ -123,7 +126,7 @@ class Load:
         """An operator's command; what it did is booked."""
         found = await self.house.shard.operate(instance_id, command)
         if isinstance(found, Operated):
-            self.bank.enter(instance_id, found.events)
+            self.bank.operated(instance_id, found.events)
         return found
 
     def _command(self, instance_id: str) -> OperatorCommand | None:
@@ -211,4 +214,10 @@ def _told(answer: Accepted) -> tuple[object, ...]:
         (outcome.instance_id, outcome.events) if isinstance(outcome, Taken) else outcome
         for outcome in answer.outcomes
     ]
-    return answer.trace_id, answer.accepted_ms, answer.api_version, outcomes
+    return (
+        answer.trace_id,
+        answer.accepted_ms,
+        answer.api_version,
+        answer.is_asynchronous,
+        outcomes,
+    )

@@ -2,7 +2,8 @@
 
 It takes what came from outside from whoever asked (bets) and from the journal (times, commands), the secrets from the
 vault, and compares everything that the engine made of them: so the crowd, the windows' ends, the changes that took
-effect and the seals are the engine's own. What was refused left no trace, and is not audited.
+effect and the seals are the engine's own. What was refused left no trace, but for a webhook, and is not audited; what
+was accepted for a webhook stands there once.
 """
 
 from collections import Counter
@@ -72,6 +73,7 @@ class Audit:
         self._rates_of = rates_of
         self._bet_of = bet_of
         self._bets: dict[int, Bet] = {}
+        self._for_webhooks: set[str] = set()
 
     @property
     def seen(self) -> Counter[str]:
@@ -88,12 +90,22 @@ class Audit:
             self.instances[record.instance_id] = AuditedInstance(
                 record, self._vault, self._rates_of
             )
+        elif isinstance(record, records.Declined):
+            self._accepted(record.request)
         elif isinstance(record, records.Entry):
             if record.request is not None:
                 self._bets[seq] = self._bet_of(record.request.trace_id)
+                self._accepted(record.request)
             cause = seq if record.cause is None else record.cause
             events = records.to_events(record.events)
             self.instances[record.instance_id].take(events, self._bets.get(cause))
+
+    def _accepted(self, request: records.Request) -> None:
+        """A request whose webhook is told what came of it."""
+        if request.callback is not None:
+            if request.trace_id in self._for_webhooks:
+                raise oracle_of.OracleDisagreementError(f"{request.trace_id} was accepted twice")
+            self._for_webhooks.add(request.trace_id)
 
 
 class AuditedInstance:

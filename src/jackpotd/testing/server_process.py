@@ -30,6 +30,10 @@ OUTPUT_TAIL_BYTES: Final = 64 * 1024
 _SOURCE_ROOT: Final = Path(__file__).resolve().parents[2]
 _LISTENERS: Final = ("GATEWAY", "ADMIN", "CONNECT", "OFFICE")
 
+LIVE: Final = {"JACKPOTD_EVENTS_ENABLED": "true"}
+NOT_LIVE: Final = {"JACKPOTD_EVENTS_ENABLED": "false"}
+"""Most tests need nothing of what the outside sees live, and a process less for each server."""
+
 
 class ServerNotReadyError(Exception):
     """The program ended, or stayed silent, before it printed its `ready` line."""
@@ -43,7 +47,15 @@ class ServerNotReadyError(Exception):
 
 
 class ServerProcess:
-    """One data directory and the program that serves it, through as many lives as a test wants."""
+    """One data directory and the program that serves it, through as many lives as a test wants.
+
+    Args:
+        data_dir: the directory.
+        arguments: what follows the command and its directory.
+        environment: variables beside the inherited ones; listeners take any free port where it does not say otherwise.
+        ready_timeout_s: how long a start may take.
+        live: with events, webhooks and Connect, which are a process of their own.
+    """
 
     def __init__(
         self,
@@ -52,12 +64,13 @@ class ServerProcess:
         arguments: Sequence[str] = ("--demo",),
         environment: Mapping[str, str] | None = None,
         ready_timeout_s: float = READY_TIMEOUT_S,
+        live: bool = False,
     ) -> None:
         self.data_dir: Final = data_dir
         self.log_path: Final = data_dir.with_name(f"{data_dir.name}.stderr")
         self.endpoints: dict[str, str] = {}
         self._arguments: Final = tuple(arguments)
-        self._environment: Final = dict(environment or {})
+        self._environment: Final = {**(LIVE if live else NOT_LIVE), **(environment or {})}
         self._ready_timeout_s: Final = ready_timeout_s
         self._process: trio.Process | None = None
         self._output = bytearray()
@@ -70,6 +83,11 @@ class ServerProcess:
     @property
     def admin_url(self) -> str:
         return self.endpoints["admin"]
+
+    @property
+    def connect_url(self) -> str:
+        """Where front ends connect; a server has it that was started live."""
+        return self.endpoints["connect"]
 
     @property
     def running(self) -> bool:
@@ -225,6 +243,7 @@ async def running_server(
     arguments: Sequence[str] = ("--demo",),
     environment: Mapping[str, str] | None = None,
     ready_timeout_s: float = READY_TIMEOUT_S,
+    live: bool = False,
 ) -> AsyncIterator[ServerProcess]:
     """A server that is ready inside the block and gone, with all its children, after it."""
     server = ServerProcess(
@@ -232,6 +251,7 @@ async def running_server(
         arguments=arguments,
         environment=environment,
         ready_timeout_s=ready_timeout_s,
+        live=live,
     )
     try:
         await server.start()
@@ -243,7 +263,7 @@ async def running_server(
 
 @contextmanager
 def server_in_thread(
-    data_dir: Path, *, environment: Mapping[str, str] | None = None
+    data_dir: Path, *, environment: Mapping[str, str] | None = None, live: bool = False
 ) -> Iterator[ServerProcess]:
     """The same for synchronous code, such as a fixture of the whole session.
 
@@ -253,7 +273,7 @@ def server_in_thread(
 
     async def serve() -> None:
         finished = trio.Event()
-        async with running_server(data_dir, environment=environment) as server:
+        async with running_server(data_dir, environment=environment, live=live) as server:
             ready.set_result((server, trio.lowlevel.current_trio_token(), finished))
             await finished.wait()
 

@@ -14,6 +14,7 @@ import trio
 import trio.lowlevel
 
 from jackpotd.cluster.edge_node import EdgeNode
+from jackpotd.cluster.feed_node import FeedNode
 from jackpotd.cluster.worker_node import WorkerNode
 from jackpotd.engine.catalog import Catalog, CatalogOwner
 from jackpotd.engine.fold import Fold
@@ -21,7 +22,7 @@ from jackpotd.engine.recovery import MemoryKeys, MemoryRows, recover
 from jackpotd.engine.router import Router
 from jackpotd.engine.shard import Shard
 from jackpotd.engine.transfers import Transfers
-from jackpotd.mesh import EDGE
+from jackpotd.mesh import EDGE, FEED
 from jackpotd.mesh.mesh import Mesh
 from jackpotd.testing.house import SeededEntropy, StepClock
 from jackpotd.testing.memory_journal import MemoryJournal
@@ -50,10 +51,11 @@ class Neighbour:
         self.fold = Fold(MemoryRows(), MemoryKeys())
         recover(self.fold, log)
         self.journal = MemoryJournal(log)
+        self.clock = StepClock()
         self.shard = Shard(
             self.fold,
             self.journal,
-            StepClock(),
+            self.clock,
             SeededEntropy(index * 1_000_000 + log.last_seq),
             vault=SeededVault(),
             mailbox_length_max=10_000,
@@ -151,6 +153,15 @@ class Street:
                 await nursery.start(worker.node.run)
                 task_status.started()
         worker.stopped.set()
+
+    async def feed(self, nursery: trio.Nursery) -> FeedNode:
+        """The feed's node, with the whole catalog and connected to everybody who runs."""
+        mesh = Mesh(FEED, self._directory, connects_to=(EDGE, *range(self._count)))
+        node = FeedNode(mesh, workers=self._count, nodes=tuple(range(self._count)))
+        await nursery.start(node.run)
+        while set(self.workers) - set(mesh.up()):
+            await trio.lowlevel.checkpoint()
+        return node
 
     async def stop(self, index: int) -> None:
         """A crash: what is not committed is lost."""

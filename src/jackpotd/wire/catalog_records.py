@@ -202,6 +202,38 @@ class Switching(_Entity, frozen=True, tag="switching", kw_only=True):
     stage: Literal["Begun", "Remapped", "Done", "CalledOff"] = "Begun"
 
 
+class Origin(Struct, frozen=True, kw_only=True):
+    """Whose pages may call Connect from a browser; `operator_id` says whose list it is in, empty the platform's."""
+
+    pattern: str
+    match_mode: Literal["Exact", "Suffix", "Regex"]
+    operator_id: str = ""
+
+
+class Origins(_Entity, frozen=True, tag="origins", kw_only=True):
+    """All origins that are allowed; each change holds all of them."""
+
+    origins: tuple[Origin, ...] = ()
+
+
+class Webhooks(_Entity, frozen=True, tag="webhooks", kw_only=True):
+    """An operator's webhook targets, as prefixes of URLs, and the secrets that its results are signed with."""
+
+    operator_id: str
+    allow: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+
+class Unmapped(_Entity, frozen=True, tag="unmapped", kw_only=True):
+    """A source that a brand used keys with when it gave no jackpot: they lie where the oldest instance is.
+
+    An empty `source_id` stands for every source of the brand.
+    """
+
+    brand: str
+    source_id: str
+
+
 CatalogEntity = (
     Operator
     | Source
@@ -213,6 +245,9 @@ CatalogEntity = (
     | Account
     | Approval
     | Switching
+    | Origins
+    | Webhooks
+    | Unmapped
 )
 
 

@@ -230,6 +230,8 @@ class OptInChanged(_Event, frozen=True, gc=False, tag="o"):
     opted_in: bool
     preferred: int | None
     preferred_currency: str | None
+    count: int | None = None
+    value: int | None = None
 
 
 EventRecord = (

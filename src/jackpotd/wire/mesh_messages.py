@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from jackpotd.core.commands import Bet
+from jackpotd.wire.feed_messages import FeedMessage
 from jackpotd.wire.moving_messages import Departure, Holding, RowsChunk
+from jackpotd.wire.parts import Callback
 from jackpotd.wire.raffle_messages import RaffleMessage
 from jackpotd.wire.records import EventRecord
 
@@ -59,6 +61,14 @@ class Contribute(_Message, frozen=True, tag=3):
     api_version: int
     metadata: bytes
     event_metadata: bytes
+    callback: Callback | None = None
+    hindrance: str = ""
+
+
+class TakeUpSources(_Message, frozen=True, tag=51):
+    """To the edge: sources, by brand and id, that keys are used with although they give no jackpot: Done."""
+
+    sources: tuple[tuple[str, str], ...]
 
 
 class TakenPart(_Message, frozen=True, tag=4):
@@ -78,7 +88,7 @@ Part = TakenPart | PendingPart | Refused
 
 
 class Served(_Message, frozen=True, tag=6):
-    """A contribution was taken; what the answer repeats of the request, the asker knows."""
+    """A contribution was taken, or accepted; what the answer repeats of the request, the asker knows."""
 
     outcomes: tuple[Part, ...]
 
@@ -91,6 +101,7 @@ class Replayed(_Message, frozen=True, tag=7):
     api_version: int
     metadata: bytes
     outcomes: tuple[Part, ...]
+    is_asynchronous: bool = False
 
 
 class ClaimKey(_Message, frozen=True, tag=8):
@@ -307,6 +318,7 @@ Message = (
     | Done
     | Refused
     | Contribute
+    | TakeUpSources
     | Served
     | Replayed
     | ClaimKey
@@ -339,6 +351,7 @@ Message = (
     | Abandon
     | Abandoned
     | RaffleMessage
+    | FeedMessage
 )
 
 DONE = Done()

@@ -37,6 +37,13 @@ class Issued(_Part, frozen=True):
     accumulated: int
 
 
+class Callback(_Part, frozen=True, tag="webhook"):
+    """Where the results of a contribution are sent; its tag marks the records that the feed has to look at."""
+
+    url: str
+    win_result_only: bool
+
+
 class DailyRule(_Part, frozen=True):
     hours: tuple[tuple[int, int], ...]
     interval: int = 1

@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from jackpotd.core import money
-from jackpotd.core.state import Instance
+from jackpotd.core.state import Definition, Instance
 from jackpotd.wire.codec import amount
 from jackpotd.wire.gateway_messages import Amount, CurrenciesAnswer
 from jackpotd.wire.rows import CreditRow, RoundRow, WinnerRow
@@ -79,30 +79,39 @@ def raffle_win_events(
     state: Instance, round_: RoundRow, winners: Sequence[WinnerRow], rates_of: RatesOf
 ) -> list[RaffleWinEvent]:
     """The events of a resolved round, brands in the order of their first winners."""
+    return [
+        RaffleWinEvent("RaffleWinEvent", _event_id(data, round_.number), data)
+        for data in raffle_wins(state.definition, round_, winners, rates_of)
+    ]
+
+
+def raffle_wins(
+    definition: Definition, round_: RoundRow, winners: Sequence[WinnerRow], rates_of: RatesOf
+) -> list[RaffleWinData]:
+    """What the events of a resolved round say, brands in the order of their first winners."""
     found: dict[tuple[str, bool], list[WinnerRow]] = {}
     for row in winners:
         found.setdefault((row.brand, row.win_withheld), []).append(row)
     return [
-        _event(state, round_, brand, rows, rates_of(brand), is_withheld=is_withheld)
+        _data(definition, round_, brand, rows, rates_of(brand), is_withheld=is_withheld)
         for (brand, is_withheld), rows in found.items()
     ]
 
 
-def _event(
-    state: Instance,
+def _data(
+    definition: Definition,
     round_: RoundRow,
     brand: str,
     rows: Sequence[WinnerRow],
     rates: CurrenciesAnswer | None,
     *,
     is_withheld: bool,
-) -> RaffleWinEvent:
-    instance_id, currency = state.definition.instance_id, state.rules.currency
-    kind = "raffle win withheld" if is_withheld else "raffle win"
-    data = RaffleWinData(
+) -> RaffleWinData:
+    currency = definition.rules.currency
+    return RaffleWinData(
         brand_id=brand,
-        instance_id=instance_id,
-        jackpot_name=state.definition.name,
+        instance_id=definition.instance_id,
+        jackpot_name=definition.name,
         jackpot_currency=currency,
         currency_multipliers=rates,
         timestamp=round_.resolved_ms,
@@ -111,7 +120,11 @@ def _event(
         ],
         win_withheld=is_withheld,
     )
-    return RaffleWinEvent("RaffleWinEvent", _id(kind, instance_id, round_.number, brand), data)
+
+
+def _event_id(data: RaffleWinData, number: int) -> str:
+    kind = "raffle win withheld" if data.win_withheld else "raffle win"
+    return _id(kind, data.instance_id, number, data.brand_id)
 
 
 def credit_batches(

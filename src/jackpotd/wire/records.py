@@ -38,7 +38,7 @@ from jackpotd.wire.event_records import (
     from_events,
     to_events,
 )
-from jackpotd.wire.parts import Schedule
+from jackpotd.wire.parts import Callback, Schedule
 from jackpotd.wire.rows import CreditRow, InstanceRow, PlayerRow, ReceivedRow, RoundRow, WinnerRow
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "CommunityPaid",
     "Contributed",
     "Created",
+    "Declined",
     "Departed",
     "Departing",
     "Dropped",
@@ -112,6 +113,7 @@ class Request(_Record, frozen=True, gc=False):
     country: str | None = None
     segments: tuple[str, ...] | None = None
     vertical: str | None = None
+    callback: Callback | None = None
 
 
 class Created(_Record, frozen=True, gc=False, tag="I"):
@@ -156,6 +158,19 @@ class LinkRefused(_Record, frozen=True, gc=False, tag="L"):
     code: str
     message: str
     worker: int | None = None
+
+
+class Declined(_Record, frozen=True, gc=False, tag="Y"):
+    """A request with a webhook was accepted, and refused as a whole: its key is used, and the webhook is told why.
+
+    `instance_id` is the instance that refused it, empty where none was found.
+    """
+
+    at_ms: int
+    request: Request
+    instance_id: str
+    code: str
+    message: str
 
 
 class Settled(_Record, frozen=True, gc=False, tag="S"):
@@ -284,6 +299,7 @@ Record = (
     Created
     | Entry
     | LinkRefused
+    | Declined
     | Settled
     | RemoteAnswered
     | Forgotten

@@ -1,0 +1,1 @@
+"""Many WebSocket readers, and the servers that tell them something."""

@@ -1,0 +1,1 @@
+"""Outbound: results on their way to webhooks; signed, guarded, tried again, or kept as dead letters (contract §3)."""
