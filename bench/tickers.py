@@ -46,7 +46,6 @@ HELLO = b'{"SubscribeRequest":{"events":[{"source":"thrillpots","event_type":"*"
 _MANY = "1000000"
 ENVIRONMENT = {
     "JACKPOTD_EVENTS_ENABLED": "true",
-    "JACKPOTD_EVENTS_ENABLED": "true",
     "JACKPOTD_EVENTS_SOCKETS_MAX": _MANY,
     "JACKPOTD_EVENTS_SOCKETS_PER_ADDRESS_MAX": _MANY,
 }

@@ -70,8 +70,8 @@ def jackpotd(
 ) -> Iterator[Subject]:
     """Our server with the demo's data, every contribution on disk before it is answered.
 
-    It has one worker if the environment does not say otherwise; several workers share all of the cores. There is no feed
-    then either: nothing that it is compared with tells anybody what happens; what that costs has a bench of its own.
+    It has one worker if the environment does not say otherwise; several workers share all of the cores. No feed then
+    either: nothing that it is compared with tells anybody what happens; what that costs has a bench of its own.
     """
     binds = {
         f"JACKPOTD_{name}_BIND": "127.0.0.1:0" for name in ("GATEWAY", "ADMIN", "CONNECT", "OFFICE")
