@@ -169,13 +169,13 @@ async def test_replay_of_a_wrong_body_is_refused_and_replays_nothing(
     assert [] == letters.pending()
 
 
-async def test_without_a_feed_dead_letters_are_503() -> None:
+async def test_with_events_switched_off_dead_letters_are_409() -> None:
     """They cannot be asked for, which is not the same as none."""
     async with desk() as admin:
         listed = await admin.get(path=LETTERS)
         replayed = await admin.call("owner", "POST", f"{LETTERS}/replay", {})
 
-    assert [503, 503] == [listed.refusal[0], replayed.refusal[0]]
+    assert [409, 409] == [listed.refusal[0], replayed.refusal[0]]
 
 
 async def test_calls_are_documented() -> None:

@@ -34,7 +34,7 @@ LETTERS_PER_PAGE_MAX = 200
 
 _LOCALHOST = "localhost"
 
-_NO_FEED = Rejection(Code.OVERLOADED, "nothing delivers to webhooks here")
+_NO_FEED = Rejection(Code.INVALID_STATE, "events are switched off: nothing is sent to webhooks")
 
 _WEBHOOKS = codec.decoder(wire.WebhooksDoc)
 _REPLAY = codec.decoder(wire.ReplayDoc)

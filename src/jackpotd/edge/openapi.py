@@ -4,7 +4,8 @@ quart-schema walks the routes; how a msgspec type becomes a schema with all the 
 because the library drops them.
 """
 
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 import msgspec
 from quart_schema import DataSource, OpenAPIProvider
@@ -53,10 +54,12 @@ class MsgspecProvider(OpenAPIProvider):
 
 
 def _schema(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    (schema,), components = msgspec.json.schema_components(
-        [model], schema_hook=_amount_schema, ref_template=_REF_TEMPLATE
+    """The schema of a message; of one of several where it is a union, which msgspec cannot decode but we only send."""
+    kinds = get_args(model) if isinstance(model, UnionType) else (model,)
+    schemas, components = msgspec.json.schema_components(
+        kinds, schema_hook=_amount_schema, ref_template=_REF_TEMPLATE
     )
-    return schema, components
+    return schemas[0] if len(kinds) == 1 else {"anyOf": list(schemas)}, components
 
 
 def _amount_schema(kind: type) -> dict[str, Any]:
