@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 from uuid import uuid4
 
 import hypercorn.trio
@@ -49,26 +50,22 @@ class Account(Struct, frozen=True):
     memory_bytes: int
 
 
-class Stack:
+class Stack(Protocol):
     """Some server of WebSockets, and its readers."""
 
     async def serve(self, listener: socket.socket) -> None:
-        raise NotImplementedError
+        """Serves until it is cancelled."""
 
     @property
     def readers(self) -> int:
-        raise NotImplementedError
+        """How many there are."""
+        ...
 
     async def tell(self, messages: list[bytes]) -> None:
         """All of them to everybody, one by one."""
-        raise NotImplementedError
-
-    async def tell_in_block(self, messages: list[bytes]) -> None:
-        """All of them to everybody, in one."""
-        raise NotImplementedError
 
 
-class OnHypercorn(Stack):
+class OnHypercorn:
     """A bare ASGI application: no framework on top."""
 
     def __init__(self) -> None:
@@ -106,7 +103,7 @@ class OnHypercorn(Stack):
                 await send({"type": "websocket.send", "bytes": None, "text": text})
 
 
-class OnTrioWebsocket(Stack):
+class OnTrioWebsocket:
     """The library as it comes."""
 
     def __init__(self) -> None:
@@ -138,7 +135,7 @@ class OnTrioWebsocket(Stack):
                 await connection.send_message(text)
 
 
-class Ours(Stack):
+class Ours:
     """The feed's sockets."""
 
     def __init__(self) -> None:
@@ -249,7 +246,11 @@ async def _done(order: Order, stack: Stack) -> Account:
         f'{{"n":{number},"x":"'.encode().ljust(order.message_bytes - 2, b"x") + b'"}'
         for number in range(order.messages)
     ]
-    tell = stack.tell_in_block if order.in_block else stack.tell
+    tell = stack.tell
+    if order.in_block:
+        if not isinstance(stack, Ours):
+            raise TypeError(f"{type(stack).__name__} takes no blocks that were framed before")
+        tell = stack.tell_in_block
     until, ticks, before = time.monotonic() + order.seconds, 0, time.process_time()
     while time.monotonic() < until:
         await tell(messages)

@@ -63,6 +63,9 @@ def test_readers_say_how_they_were_refused() -> None:
         thread.join()
 
 
+SMALL = {"memory_bytes", "last_s"}
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [("sockets", ()), ("tickers", ("--readers", "20"))],
@@ -81,5 +84,9 @@ def test_short_run_prints_its_tables(name: str, more: tuple[str, ...], tmp_path:
 
     assert done.returncode == 0, done.stderr
     report = msgspec.json.decode(file.read_bytes(), type=Report)
-    assert all(values and min(values) > 0 for values in report.figures.values())
+    assert all(report.figures.values())
+    # With so few readers, the feed may need no more memory, and be sooner than the answer.
+    rates = {name: values for name, values in report.figures.items() if name not in SMALL}
+    assert rates
+    assert {name: values for name, values in rates.items() if min(values) <= 0} == {}
     assert list(tmp_path.iterdir()) == [file]

@@ -28,7 +28,7 @@ class Missing:
         return "missing"
 
 
-MISSING = Missing()
+MISSING: object = Missing()
 
 
 def changed(body: Json, path: str, value: object) -> Json:
